@@ -1,0 +1,168 @@
+"""What a caller hands to `add`, made into turns, or refused with what to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from perdure.errors import InvalidInput, TooLarge
+from perdure.ids import new_id
+from perdure.moments import parse_moment
+from perdure.types import Scope, Turn
+
+Message: TypeAlias = str | Mapping[str, Any]
+Messages: TypeAlias = Message | Sequence[Message]
+
+ROLES = {
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "model": "assistant",
+    "tool": "tool",
+    "function": "tool",
+    "system": "system",
+    "developer": "system",
+}
+"""Roles that are understood, and the one word that we use for each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A message that was not stored, and why."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """The messages of one `add`, normalised."""
+
+    turns: tuple[Turn, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, max_bytes: int) -> Heard:
+    """Make turns of messages.
+
+    Args:
+        messages: a text, a message (`{"role", "content"}`, optionally `name` and `timestamp`), or a list of them.
+        scope: whose they are.
+        now: when they are recorded.
+        said_at: when they were said, for those without a `timestamp` of their own.
+        max_bytes: the bound for one text, in UTF-8.
+
+    Raises:
+        InvalidInput: something that is no message, an unknown role, or nothing at all to remember.
+        TooLarge: a text over the bound.
+    """
+    turns: list[Turn] = []
+    skipped: list[Skipped] = []
+    for index, message in enumerate(_listed(messages)):
+        where = f"messages[{index}]"
+        said = _message(message, where)
+        role = _role(said, where)
+        text, attachments = _content(said.get("content"), where)
+        if role == "system":
+            skipped.append(Skipped(index=index, reason="instructions to the model are not part of the conversation"))
+        elif not text.strip():
+            skipped.append(Skipped(index=index, reason="no text"))
+        else:
+            turns.append(
+                Turn(
+                    id=new_id(),
+                    scope=scope,
+                    role=role,
+                    text=bounded(clean(text, where), max_bytes, where),
+                    said_at=parse_moment(said["timestamp"]) if said.get("timestamp") is not None else said_at,
+                    recorded_at=now,
+                    speaker=_speaker(said.get("name"), where),
+                    attachments=attachments,
+                )
+            )
+    if not turns:
+        reasons = "; ".join(f"messages[{s.index}]: {s.reason}" for s in skipped[:3]) or "the list is empty"
+        raise InvalidInput(f"there is nothing to remember in messages ({reasons})")
+    return Heard(turns=tuple(turns), skipped=tuple(skipped))
+
+
+def clean(text: str, where: str) -> str:
+    """The text as it is, if every store and every model can hold it.
+
+    Raises:
+        InvalidInput: a NUL or half a surrogate pair, and where it stands.
+    """
+    if "\0" in text:
+        raise InvalidInput(f"{where} holds a NUL character at {text.index(chr(0))}: remove it, text.replace('\\0', '')")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"{where} holds half a surrogate pair at {error.start}: "
+            "repair it, text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+        ) from error
+    return text
+
+
+def bounded(text: str, max_bytes: int, where: str) -> str:
+    """The text, unless it is over the bound (in UTF-8)."""
+    size = len(text.encode()) if len(text) * 4 > max_bytes else 0
+    if size > max_bytes:
+        raise TooLarge(
+            f"{where} is {size:,} bytes, over the bound of {max_bytes:,}: "
+            "add it in parts, or raise settings.max_text_bytes"
+        )
+    return text
+
+
+def _listed(messages: Messages) -> Sequence[Message]:
+    if isinstance(messages, (str, Mapping)):
+        return [messages]
+    if isinstance(messages, Sequence):
+        return messages
+    raise InvalidInput(
+        f"messages is a {type(messages).__name__}: give a text, a message like "
+        "{'role': 'user', 'content': '...'}, or a list of them"
+    )
+
+
+def _message(message: object, where: str) -> Mapping[str, Any]:
+    if isinstance(message, str):
+        return {"role": "user", "content": message}
+    if isinstance(message, Mapping):
+        return message
+    raise InvalidInput(f"{where} is a {type(message).__name__}: give a text or {{'role': ..., 'content': ...}}")
+
+
+def _role(message: Mapping[str, Any], where: str) -> str:
+    role = message.get("role", "user")
+    known = ROLES.get(role.lower()) if isinstance(role, str) else None
+    if known is None:
+        raise InvalidInput(f"{where} has the role {role!r}: roles are user, assistant, tool and system; "
+                           "who speaks goes into 'name'")  # fmt: skip
+    return known
+
+
+def _speaker(name: object, where: str) -> str | None:
+    if name is None or (isinstance(name, str) and not name.strip()):
+        return None
+    if isinstance(name, str) and len(name) <= 256:
+        return clean(name.strip(), f"{where}.name")
+    raise InvalidInput(f"{where} has a name that is not a text of at most 256 characters")
+
+
+def _content(content: object, where: str) -> tuple[str, tuple[Mapping[str, Any], ...]]:
+    """Text, and what is not text, of a message's content: a text, a list of parts, or None."""
+    if content is None:
+        return "", ()
+    if isinstance(content, str):
+        return content, ()
+    if not isinstance(content, Sequence) or not all(isinstance(part, (str, Mapping)) for part in content):
+        raise InvalidInput(f"{where} has a content that is neither a text nor a list of parts like "
+                           "{'type': 'text', 'text': '...'}")  # fmt: skip
+    texts = [part if isinstance(part, str) else part.get("text") for part in content]
+    others = tuple(part for part in content if isinstance(part, Mapping) and not isinstance(part.get("text"), str))
+    return "\n".join(text for text in texts if isinstance(text, str)), others

@@ -1,0 +1,278 @@
+"""The seams: what the engine asks of a store, an embedder and a reranker, and the values that cross."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+
+from perdure.filters import Filter
+from perdure.types import Change, Event, Memory, Partition, Scope, Turn
+
+if TYPE_CHECKING:  # numpy is loaded by those who use it: `import perdure` stays light
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class EntryRow(NamedTuple):
+    """What ranking needs to know of one stored version; times are microseconds since the epoch."""
+
+    ord: int
+    id: str
+    place: int | None
+    session: str
+    speaker: str | None
+    role: str
+    words: bytes
+    """Hashes (uint64, little endian) of the text's tokens, in order."""
+    speaker_words: bytes
+    date_words: bytes
+    flags: int
+    vectors: bytes
+    """One float16 vector per piece of the text; empty when it was stored without a model."""
+    valid_from: int | None
+    valid_to: int | None
+    expires_at: int | None
+    said_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """The part of an `EntryRow` that is computed from the text: it can be made again, in another space."""
+
+    words: bytes = b""
+    speaker_words: bytes = b""
+    date_words: bytes = b""
+    flags: int = 0
+    vectors: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """What entries were computed with; entries of different spaces cannot be compared."""
+
+    analyzer: int
+    model: str | None = None
+    """None: no embedder at hand, entries are written without vectors and fit any space of the analyzer."""
+    dimensions: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One change of one memory, and one step of the partition's sequence.
+
+    - a new memory:   `memory` and `entry`
+    - a new version:  `memory`, `replaces`, and `entry` when the text changed (else the old one's is kept)
+    - the end of one: `replaces` alone
+    """
+
+    event: Event
+    memory_id: str
+    memory: Memory | None = None
+    entry: Entry | None = None
+    replaces: int | None = None
+    """`ord` of the version that this retires; `Conflict` when that is no longer the current one."""
+    actor: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """All that one call makes, in one partition: stored whole or not at all."""
+
+    id: str
+    partition: Partition
+    at: datetime
+    turns: tuple[Turn, ...] = ()
+    writes: tuple[Write, ...] = ()
+    key: str | None = None
+    """Idempotency key: a second batch with the same key in the partition changes nothing."""
+    key_since: datetime | None = None
+    """A key used before this moment does not count; None: it counts for ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The store's answer to a batch."""
+
+    batch_id: str
+    """Of the batch that holds the writes: an earlier one's when this was a repetition."""
+    memory_ids: tuple[str, ...]
+    head: int
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """What came to a partition's index after a sequence, read in one snapshot.
+
+    `rows` are the versions made after it and current in the snapshot, by ascending `ord`; `dead` are the
+    `ord`s retired or erased after it (of rows that the reader may hold).
+    """
+
+    head: int
+    rows: Sequence[EntryRow] = ()
+    dead: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which memories to list: those that `filter` matches, of this tenant, visible at these times."""
+
+    tenant: str
+    filter: Filter | None = None
+    partitions: tuple[Partition, ...] | None = None
+    """None: all of the tenant's."""
+    now: datetime
+    as_of: datetime | None = None
+    known_at: datetime | None = None
+    show_expired: bool = False
+    show_superseded: bool = False
+    min_salience: float = 0.0
+    order: Literal["newest", "oldest"] = "newest"
+    """By `said_at`, ties by partition and `ord`."""
+    limit: int | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """How much was removed where: rows by table, and what could not be done at once."""
+
+    removed: dict[str, int]
+    log_truncated: bool
+    """False when another reader still holds the write-ahead log; it goes when that reader is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStats:
+    """Sizes of a tenant's part of a store; bytes are of the whole store."""
+
+    partitions: int
+    turns: int
+    memories: int
+    retired: int
+    changes: int
+    bytes: int
+    schema: int
+    space: Space | None
+
+
+class Export(NamedTuple):
+    """One record of a lossless export, in an order in which it can be imported."""
+
+    partition: Partition
+    record: Turn | Memory | Change
+
+
+class Store(Protocol):
+    """The truth. Everything else is an index that can be made again from it."""
+
+    async def open(self, space: Space) -> None:
+        """Create or upgrade, check, and adopt `space` when the store holds no entries yet.
+
+        Raises:
+            ModelMismatch: the entries were made in another space (`perdure reindex` makes them again).
+            StoreError: the place or the file is not fit.
+        """
+
+    async def aclose(self) -> None: ...
+
+    async def commit(self, batch: Batch) -> Committed:
+        """Make a batch durable, whole, or raise and change nothing."""
+
+    async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
+        """What came after `since`; with `known_at`, all rows that were current then."""
+
+    async def read(self, partition: Partition, ords: Sequence[int]) -> list[Memory]:
+        """The versions with these row numbers, in the order asked, erased ones left out."""
+
+    async def get(self, tenant: str, memory_id: str) -> Memory | None:
+        """The current version, or the last one, retired, when it was deleted; None when unknown or erased."""
+
+    async def find(self, query: Query) -> list[Memory]: ...
+
+    async def select(self, partition: Partition, query: Query) -> list[int]:
+        """The `ord`s, ascending, of what `find` would list in this partition (order and limit set aside)."""
+
+    async def partitions(self, tenant: str, within: Sequence[Scope] | None = None) -> list[Partition]:
+        """The partitions that hold memories under one of these scopes (their ids that are not None); None: all."""
+
+    async def history(self, tenant: str, memory_id: str) -> list[Change]:
+        """Oldest first; the texts of what was erased are None."""
+
+    async def turns(self, tenant: str, ids: Sequence[str]) -> list[Turn]:
+        """The turns with these ids, in the order asked, unknown and erased ones left out."""
+
+    async def erase(self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None) -> Erased:
+        """Remove the words of all versions, of the turns they came from and of those turns' own memories."""
+
+    async def reset(self, tenant: str) -> None:
+        """Remove all of a tenant, as if it had never been."""
+
+    async def stats(self, tenant: str) -> StoreStats: ...
+
+
+@runtime_checkable
+class Backups(Protocol):
+    """A store that can copy itself while in use."""
+
+    async def backup(self, target: Path) -> None: ...
+
+
+@runtime_checkable
+class Exports(Protocol):
+    """A store whose contents can be read out and put in again, losslessly."""
+
+    def export(self, tenant: str, partitions: Sequence[Partition] | None = None) -> AsyncIterator[Export]: ...
+
+    async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
+        """Put exported records in as they were (ids, times, versions, history); known ones are left alone."""
+
+
+@runtime_checkable
+class Reindexes(Protocol):
+    """A store whose entries can be made again, beside those in use, and switched in one transaction."""
+
+    async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
+        """Current versions that have no entry in `space` yet (or none with vectors, when it has a model)."""
+
+    async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None: ...
+
+    async def activate(self, space: Space) -> int:
+        """Switch to `space` if nothing is missing in it, and drop the others; returns how many are missing."""
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A store that can examine itself."""
+
+    async def check(self) -> list[str]:
+        """What is wrong, one sentence each; empty when it is sound."""
+
+
+class Embedder(Protocol):
+    """Texts to vectors of unit length."""
+
+    @property
+    def model(self) -> str:
+        """Name and version: vectors of different models are never compared."""
+
+    @property
+    def dimensions(self) -> int: ...
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """`(len(texts), dimensions)`, rows of unit length, in the order given."""
+
+    async def aclose(self) -> None: ...
+
+
+class Reranker(Protocol):
+    """A second opinion on a short list."""
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        """A relevance in 0..1 for each text."""
+
+    async def aclose(self) -> None: ...
