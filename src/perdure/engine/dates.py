@@ -470,7 +470,7 @@ _CHOICES: Final[dict[str, Choice]] = {
 _NUMBERS: Final = {"a": 1, "an": 1, "one": 1, "couple": 2} | {
     word: number
     for number, word in enumerate(
-        "two three four five six seven eight nine ten eleven twelve".split(), start=2
+        ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), start=2
     )
 }
 
@@ -503,13 +503,12 @@ _NEUTRAL_RULES: Final = (
         _iso,
     ),
     _Rule(
-        rf"(?<![0-9a-z_/.-])(?<!version ){_TWO}(?:\.\s?{_TWO}\.\s?|/{_TWO}/){_DATED_YEAR}(?![0-9]|[-/.][0-9])",
+        rf"(?<![0-9a-z_/.-])(?<!version\s){_TWO}(?:\.\s?{_TWO}\.\s?|/{_TWO}/){_DATED_YEAR}(?![0-9]|[-/.][0-9])",
         _day_first,
     ),
     _Rule(
-        r"(?<![0-9])(?=%(year)s\s?[年년]|[0-9]{1,2}\s?[月월])(?:(?P<year>%(year)s)\s?[年년]\s?)?"
-        r"(?:(?P<month>[0-9]{1,2})\s?[月월]\s?(?:(?P<day>[0-9]{1,2})\s?[日号號일])?)?"
-        % {"year": _DATED_YEAR},
+        rf"(?<![0-9])(?={_DATED_YEAR}\s?[年년]|{_TWO}\s?[月월])(?:(?P<year>{_DATED_YEAR})\s?[年년]\s?)?"
+        rf"(?:(?P<month>{_TWO})\s?[月월]\s?(?:(?P<day>{_TWO})\s?[日号號일])?)?",
         _cjk,
     ),
 )
@@ -641,8 +640,12 @@ _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 _DIGIT: Final = re.compile(r"[0-9]")
 _WORD: Final = re.compile(r"[a-z]+")
 _TRIGGERS: Final = frozenset(
-    "yesterday today tonight tomorrow ago morning afternoon evening night hour hours day days week weeks weekend month "
-    "months year years spring summer autumn fall winter monday tuesday wednesday thursday friday saturday sunday mon tue "
-    "tues wed thu thur thurs fri january february march april may june july august september october november december "
-    "jan feb mar apr jun jul aug sep sept oct nov dec christmas halloween thanksgiving valentine".split()
+    _WORD.findall(
+        """yesterday today tonight tomorrow ago morning afternoon evening night hour hours day days week weeks weekend
+        month months year years spring summer autumn fall winter christmas halloween thanksgiving valentine
+        monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs fri
+        january february march april may june july august september october november december
+        jan feb mar apr jun jul aug sep sept oct nov dec"""
+    )
 )
+"""Every English mention without a digit has one of these words."""
