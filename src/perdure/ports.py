@@ -130,6 +130,8 @@ class Query:
     known_at: datetime | None = None
     show_expired: bool = False
     show_superseded: bool = False
+    show_retired: bool = False
+    """Also deleted memories, by their last version; not with `known_at`."""
     min_salience: float = 0.0
     order: Literal["newest", "oldest"] = "newest"
     """By `said_at`, ties by partition and `ord`."""
@@ -170,8 +172,10 @@ class Export(NamedTuple):
 class Store(Protocol):
     """The truth. Everything else is an index that can be made again from it."""
 
-    async def open(self, space: Space) -> None:
+    async def open(self, space: Space | None) -> None:
         """Create or upgrade, check, and adopt `space` when the store holds no entries yet.
+
+        None takes the entries as they are, for upkeep: it neither adopts nor refuses a space.
 
         Raises:
             ModelMismatch: the entries were made in another space (`perdure reindex` makes them again).
@@ -206,7 +210,9 @@ class Store(Protocol):
     async def turns(self, tenant: str, ids: Sequence[str]) -> list[Turn]:
         """The turns with these ids, in the order asked, unknown and erased ones left out."""
 
-    async def erase(self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None) -> Erased:
+    async def erase(
+        self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
+    ) -> Erased:
         """Remove the words of all versions, of the turns they came from and of those turns' own memories."""
 
     async def reset(self, tenant: str) -> None:

@@ -67,7 +67,9 @@ def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, 
         role = _role(said, where)
         text, attachments = _content(said.get("content"), where)
         if role == "system":
-            skipped.append(Skipped(index=index, reason="instructions to the model are not part of the conversation"))
+            skipped.append(
+                Skipped(index=index, reason="instructions to the model are not part of the conversation")
+            )
         elif not text.strip():
             skipped.append(Skipped(index=index, reason="no text"))
         else:
@@ -96,7 +98,9 @@ def clean(text: str, where: str) -> str:
         InvalidInput: a NUL or half a surrogate pair, and where it stands.
     """
     if "\0" in text:
-        raise InvalidInput(f"{where} holds a NUL character at {text.index(chr(0))}: remove it, text.replace('\\0', '')")
+        raise InvalidInput(
+            f"{where} holds a NUL character at {text.index(chr(0))}: remove it, text.replace('\\0', '')"
+        )
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -134,7 +138,9 @@ def _message(message: object, where: str) -> Mapping[str, Any]:
         return {"role": "user", "content": message}
     if isinstance(message, Mapping):
         return message
-    raise InvalidInput(f"{where} is a {type(message).__name__}: give a text or {{'role': ..., 'content': ...}}")
+    raise InvalidInput(
+        f"{where} is a {type(message).__name__}: give a text or {{'role': ..., 'content': ...}}"
+    )
 
 
 def _role(message: Mapping[str, Any], where: str) -> str:
@@ -164,5 +170,7 @@ def _content(content: object, where: str) -> tuple[str, tuple[Mapping[str, Any],
         raise InvalidInput(f"{where} has a content that is neither a text nor a list of parts like "
                            "{'type': 'text', 'text': '...'}")  # fmt: skip
     texts = [part if isinstance(part, str) else part.get("text") for part in content]
-    others = tuple(part for part in content if isinstance(part, Mapping) and not isinstance(part.get("text"), str))
+    others = tuple(
+        part for part in content if isinstance(part, Mapping) and not isinstance(part.get("text"), str)
+    )
     return "\n".join(text for text in texts if isinstance(text, str)), others

@@ -62,12 +62,18 @@ def reach(
 ) -> Reach:
     """Combine ids given as arguments with those inside filters, wherever they stand; all must hold."""
     if filters is not None and not isinstance(filters, Mapping):
-        raise InvalidInput(f"filters is a {type(filters).__name__}: give a dictionary, as in {{'user_id': 'alice'}}")
+        raise InvalidInput(
+            f"filters is a {type(filters).__name__}: give a dictionary, as in {{'user_id': 'alice'}}"
+        )
     named = {name: text for name, value in ids.items() if (text := _identifier(value, name))}
     rest = dict(filters or {})
     for name in IDS:  # the common case, {"user_id": "alice"}, is an argument by another road
         inside = rest.get(name)
-        if isinstance(inside, (str, int)) and inside != "*" and named.get(name) in (None, _identifier(inside, name)):
+        if (
+            isinstance(inside, (str, int))
+            and inside != "*"
+            and named.get(name) in (None, _identifier(inside, name))
+        ):
             named[name] = str(_identifier(rest.pop(name), name))
     where = conjoin(parse(rest) if rest else None, extra, parse(named) if named else None)
     users = required(where, "user_id") if where else None
@@ -90,5 +96,7 @@ def insist(reach: Reach, verb: str) -> Reach:
         MissingScope: nobody is; a verb that changes things does not guess.
     """
     if not reach.scoped:
-        raise MissingScope(f"{verb}() needs to know whose memories: give user_id=, agent_id=, app_id= or run_id=")
+        raise MissingScope(
+            f"{verb}() needs to know whose memories: give user_id=, agent_id=, app_id= or run_id="
+        )
     return reach

@@ -1,0 +1,91 @@
+"""The partition indexes that are held in memory: caught up before each use, bounded in bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from perdure.engine.index import PartitionIndex
+from perdure.ports import Store
+from perdure.types import Partition
+
+INLINE_ROWS = 500
+"""So many rows are taken in on the event loop (a few milliseconds at most); more of them in a thread."""
+
+Work: TypeAlias = Callable[..., Awaitable[Any]]
+"""Runs a function with its arguments in a thread of the engine's own."""
+
+
+class Indexes:
+    """Least recently used first out; those who want the same partition share one load."""
+
+    def __init__(self, store: Store, *, dimensions: int | None, max_bytes: int, work: Work) -> None:
+        self._store = store
+        self._work = work
+        self._dimensions = dimensions
+        self._max_bytes = max_bytes
+        self._held: OrderedDict[Partition, PartitionIndex] = OrderedDict()
+        self._loading: dict[Partition, asyncio.Task[PartitionIndex]] = {}
+        self._sizes: dict[Partition, int] = {}
+        self.nbytes = 0
+        """Bytes held by all indexes together."""
+
+    async def current(self, partition: Partition) -> PartitionIndex:
+        """The partition's index with everything in it that was committed before this call, by any process.
+
+        A load that is under way may have read the store before this call began, so it is waited for and
+        followed by one of our own; several who wait share that one.
+        """
+        started = self._loading.get(partition)
+        if started is not None:
+            await asyncio.wait([started])
+        task = self._loading.get(partition)
+        if task is None or task.done():
+            task = asyncio.create_task(self._catch_up(partition))
+            self._loading[partition] = task
+            task.add_done_callback(lambda done: self._forget(partition, done))
+        # Shielded: a caller who gives up must not take the load away from the others.
+        return await asyncio.shield(task)
+
+    async def at(self, partition: Partition, known_at: datetime) -> PartitionIndex:
+        """An index of its own of what was known at an earlier moment; it is not kept."""
+        index = PartitionIndex(self._dimensions)
+        delta = await self._store.load(partition, known_at=known_at)
+        index.apply(delta.rows, delta.dead, delta.head)
+        return index
+
+    def drop(self) -> None:
+        """Forget everything; it is read again when it is needed."""
+        self._held.clear()
+        self._sizes.clear()
+        self.nbytes = 0
+
+    async def _catch_up(self, partition: Partition) -> PartitionIndex:
+        index = self._held.get(partition) or PartitionIndex(self._dimensions)
+        delta = await self._store.load(partition, since=index.head)
+        if delta.head < index.head:  # the partition was reset: what we hold is of another life
+            index = PartitionIndex(self._dimensions)
+            delta = await self._store.load(partition)
+        if index.head == 0 and len(delta.rows) > INLINE_ROWS:
+            # Nobody else holds a new index yet, so that a thread may fill it while the loop goes on.
+            await self._work(index.apply, delta.rows, delta.dead, delta.head)
+        elif delta.head > index.head:
+            index.apply(delta.rows, delta.dead, delta.head)
+        self._keep(partition, index)
+        return index
+
+    def _keep(self, partition: Partition, index: PartitionIndex) -> None:
+        self._held[partition] = index
+        self._held.move_to_end(partition)
+        self.nbytes += index.nbytes - self._sizes.get(partition, 0)
+        self._sizes[partition] = index.nbytes
+        while self.nbytes > self._max_bytes and len(self._held) > 1:
+            oldest, _ = self._held.popitem(last=False)
+            self.nbytes -= self._sizes.pop(oldest)
+
+    def _forget(self, partition: Partition, done: asyncio.Task[PartitionIndex]) -> None:
+        if self._loading.get(partition) is done:
+            del self._loading[partition]

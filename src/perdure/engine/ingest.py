@@ -1,0 +1,134 @@
+"""From turns to the batch that makes them durable, purely; embedding comes in between."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from perdure.engine.dates import mentions
+from perdure.engine.salience import salience
+from perdure.engine.words import LANGUAGES, analyze, language_of
+from perdure.ids import new_id
+from perdure.ports import Batch, Entry, Write
+from perdure.types import Memory, Origin, Turn
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ORIGINS: Mapping[str, Origin] = {"user": "user", "assistant": "assistant", "tool": "tool"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """What the caller says about everything in one `add`."""
+
+    metadata: Mapping[str, Any]
+    categories: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    verbatim: bool = False
+    """`infer=False`: each message is listed as a memory, whatever it says."""
+
+
+def remember(turn: Turn, attributes: Attributes) -> tuple[Memory, Entry]:
+    """The memory of a turn and its entry, without vectors: what rules can tell of the words."""
+    found = analyze(turn.text, speaker=turn.speaker, said_at=turn.said_at)
+    language = _code(found.flags)
+    memory = Memory(
+        id=turn.id,
+        text=turn.text,
+        scope=turn.scope,
+        said_at=turn.said_at,
+        recorded_at=turn.recorded_at,
+        kind="turn",
+        role=turn.role,
+        speaker=turn.speaker,
+        session=turn.session,
+        sources=(turn.id,),
+        categories=attributes.categories,
+        metadata=attributes.metadata,
+        mentions=mentions(turn.text, turn.said_at, language),
+        origin=ORIGINS[turn.role],
+        salience=1.0 if attributes.verbatim else salience(turn.text, turn.role, language=language),
+        expires_at=attributes.expires_at,
+        valid_from=turn.said_at,
+    )
+    return memory, Entry(
+        words=found.words, speaker_words=found.speaker, date_words=found.date, flags=found.flags
+    )
+
+
+def revise(memory: Memory, text: str, *, now: datetime) -> tuple[Memory, Entry]:
+    """The next version of a memory, with another text, and its entry, without vectors."""
+    entry = analysed(memory, text)
+    language = _code(entry.flags)
+    revised = replace(
+        memory,
+        text=text,
+        mentions=mentions(text, memory.said_at, language),
+        version=memory.version + 1,
+        recorded_at=now,
+        salience=1.0,  # somebody took the trouble to write it
+    )
+    return revised, entry
+
+
+def analysed(memory: Memory, text: str | None = None) -> Entry:
+    """The entry, without vectors, of a memory (with another text)."""
+    found = analyze(memory.text if text is None else text, speaker=memory.speaker, said_at=memory.said_at)
+    return Entry(words=found.words, speaker_words=found.speaker, date_words=found.date, flags=found.flags)
+
+
+def with_vectors(
+    entries: Sequence[Entry], vectors: NDArray[np.float32], counts: Sequence[int]
+) -> list[Entry]:
+    """The entries with their vectors, as float16.
+
+    Args:
+        entries: in the order in which the pieces of their texts were embedded.
+        vectors: `(sum(counts), dimensions)`.
+        counts: how many pieces each text has.
+    """
+    return [
+        replace(entry, vectors=vectors[end - count : end].astype("<f2").tobytes())
+        for entry, end, count in zip(entries, accumulate(counts), counts, strict=True)
+    ]
+
+
+def batch(
+    pairs: Sequence[tuple[Memory, Entry]], turns: Sequence[Turn], *, key: str, key_since: datetime | None
+) -> Batch:
+    """All that an `add` makes durable, in one piece."""
+    return Batch(
+        id=new_id(),
+        partition=turns[0].scope.partition,
+        at=turns[0].recorded_at,
+        turns=tuple(turns),
+        writes=tuple(
+            Write(event="ADD", memory_id=memory.id, memory=memory, entry=entry) for memory, entry in pairs
+        ),
+        key=key,
+        key_since=key_since,
+    )
+
+
+def fingerprint(turns: Sequence[Turn], attributes: Attributes, *, dated: bool) -> str:
+    """A key that is equal when the same add is sent again; `dated` when the caller gave the times."""
+    scope = turns[0].scope
+    about = [
+        [scope.user_id, scope.agent_id, scope.app_id, scope.run_id],
+        [[turn.role, turn.speaker, turn.text, list(turn.attachments)] for turn in turns],
+        [str(turn.said_at) for turn in turns] if dated else None,
+        [attributes.categories, str(attributes.expires_at), dict(attributes.metadata), attributes.verbatim],
+    ]
+    return "same:" + hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _code(flags: int) -> str | None:
+    """The ISO code of a text's language, for the rules that are made for one; None where there are none."""
+    return {"english": "en"}.get(LANGUAGES[language_of(flags)])

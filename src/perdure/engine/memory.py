@@ -1,0 +1,669 @@
+"""The verbs: what to do is decided elsewhere, purely; here it is done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from perdure.arguments import verb
+from perdure.engine import ingest, requests, upkeep
+from perdure.engine.indexes import Indexes
+from perdure.engine.messages import Messages, Skipped, hear
+from perdure.engine.recall import Ask, Hit, Recall
+from perdure.engine.requests import KEEP, Keep, When
+from perdure.engine.scoping import Reach, insist, reach, scope_of
+from perdure.engine.shape import (
+    Added,
+    AddedDict,
+    ChangeDict,
+    MemoryDict,
+    Results,
+    change_dict,
+    memory_dict,
+)
+from perdure.engine.words import ANALYZER_VERSION
+from perdure.errors import Conflict, InvalidInput, NotFound
+from perdure.ids import new_id
+from perdure.moments import iso
+from perdure.ports import Backups, Batch, Committed, Embedder, Entry, Query, Reranker, Space, Store, Write
+from perdure.settings import Settings
+from perdure.types import LISTED_SALIENCE, Memory, Turn, utc_now
+
+ATTEMPTS = 5
+"""How often a change is tried again when somebody else changed the same memory first."""
+
+WRITES_AT_ONCE = 2_000
+"""A change of many memories goes in batches of so many, so that others can write in between."""
+
+
+class Engine:
+    """A memory over a store, an embedder and a reranker; every verb is asynchronous.
+
+    Times may be given as datetimes, dates, ISO 8601 or seconds since 1970; those without a zone are UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        embedder: Embedder | None = None,
+        reranker: Reranker | None = None,
+        settings: Settings | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._settings = settings or Settings()
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="perdure-rank")
+        self._indexes = Indexes(
+            store,
+            dimensions=embedder.dimensions if embedder else None,
+            max_bytes=self._settings.index_bytes,
+            work=self._work,
+        )
+        self._recall = Recall(store, self._indexes, reranker)
+        self._reranker = reranker
+        self._opening: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    @verb
+    async def add(
+        self,
+        messages: Messages,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        app_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        categories: Sequence[str] | None = None,
+        timestamp: When | None = None,
+        expiration_date: When | None = None,
+        infer: bool = True,
+        idempotency_key: str | None = None,
+    ) -> Added:
+        """Remember what was said; when this returns, it is durable and can be found.
+
+        Args:
+            messages: a text, a message (`{"role": "user", "content": "..."}`, with `name` and `timestamp` where
+                known), or a list of them.
+            user_id: whose memory it is; at least one of the four ids is needed.
+            metadata: anything that JSON can hold, kept with each memory, for filters.
+            categories: kept with each memory, for filters.
+            timestamp: when it was said, for messages without a time of their own; now, when left out.
+            expiration_date: hidden after this moment (after the end of the day, for a date).
+            infer: without an LLM, True judges which messages are worth listing; False lists each of them.
+            idempotency_key: the same key in the same partition is stored once, however often it is sent.
+
+        Raises:
+            InvalidInput: nobody is named, or there is nothing to remember; nothing was stored.
+        """
+        now = self._clock()
+        scope = scope_of(
+            self._settings.tenant,
+            {"user_id": user_id, "agent_id": agent_id, "app_id": app_id, "run_id": run_id},
+        )
+        _ = scope.partition  # refuses a scope that names nobody
+        said_at = requests.moment(timestamp, "timestamp") or now
+        heard = hear(messages, scope, now=now, said_at=said_at, max_bytes=self._settings.max_text_bytes)
+        about = ingest.Attributes(
+            metadata=requests.metadata(metadata, self._settings.max_metadata_bytes),
+            categories=requests.categories(categories),
+            expires_at=requests.moment(expiration_date, "expiration_date", day_end=True),
+            verbatim=not infer,
+        )
+        await self._open()
+        pairs = [ingest.remember(turn, about) for turn in heard.turns]
+        entries = await self._embedded([memory.text for memory, _ in pairs], [entry for _, entry in pairs])
+        key, since = requests.idempotency(idempotency_key), None
+        if key is None:
+            key = ingest.fingerprint(heard.turns, about, dated=timestamp is not None)
+            since = now - timedelta(seconds=self._settings.repeat_window)
+        memories = [memory for memory, _ in pairs]
+        batch = ingest.batch(list(zip(memories, entries, strict=True)), heard.turns, key=key, key_since=since)
+        committed = await self._store.commit(batch)
+        return _added(heard.turns, heard.skipped, committed)
+
+    @verb
+    async def search(
+        self,
+        query: str,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        app_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        categories: Sequence[str] | None = None,
+        top_k: int | None = None,
+        limit: int | None = None,
+        threshold: float | None = None,
+        rerank: bool | None = None,
+        explain: bool = False,
+        as_of: When | None = None,
+        known_at: When | None = None,
+        reference_date: When | None = None,
+        show_expired: bool = False,
+        show_superseded: bool = False,
+    ) -> Results:
+        """Find what answers a question, best first.
+
+        Args:
+            query: a question or a statement, in any language.
+            user_id: only memories with this id; likewise the other three. None given: the whole project, slower.
+            filters: see the page on filters; the ids may also stand here.
+            categories: only memories with one of these.
+            top_k: how many results, 10 when left out; `limit` is the same.
+            threshold: the least score, 0 to 1; left out, the one that the ranking was calibrated for.
+            rerank: whether to ask the configured reranker; left out, it is asked if there is one.
+            explain: tell for each result what each leg, word and boost gave.
+            as_of: only what was true in the world at that moment.
+            known_at: only what this memory knew at that moment.
+            reference_date: the moment that "now" means, for dates in the query and for expiry.
+            show_expired: also what has expired.
+            show_superseded: also what is true no more.
+        """
+        found = await self._search(
+            [query],
+            reach=self._reach(user_id, agent_id, run_id, app_id, filters, categories),
+            limit=requests.limit(top_k, limit, self._settings.top_k),
+            threshold=requests.threshold(threshold, self._settings.threshold),
+            rerank=self._reranker is not None if rerank is None else rerank,
+            explain=explain,
+            as_of=requests.moment(as_of, "as_of"),
+            known_at=requests.moment(known_at, "known_at"),
+            reference=requests.moment(reference_date, "reference_date"),
+            show_expired=show_expired,
+            show_superseded=show_superseded,
+        )
+        return found[0]
+
+    @verb
+    async def search_many(
+        self,
+        queries: Sequence[str],
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        app_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        categories: Sequence[str] | None = None,
+        top_k: int | None = None,
+        limit: int | None = None,
+        threshold: float | None = None,
+        rerank: bool | None = None,
+        explain: bool = False,
+        as_of: When | None = None,
+        known_at: When | None = None,
+        reference_date: When | None = None,
+        show_expired: bool = False,
+        show_superseded: bool = False,
+    ) -> list[Results]:
+        """Several searches at once, with one call of the embedder; arguments as for `search`."""
+        return await self._search(
+            requests.queries(queries),
+            reach=self._reach(user_id, agent_id, run_id, app_id, filters, categories),
+            limit=requests.limit(top_k, limit, self._settings.top_k),
+            threshold=requests.threshold(threshold, self._settings.threshold),
+            rerank=self._reranker is not None if rerank is None else rerank,
+            explain=explain,
+            as_of=requests.moment(as_of, "as_of"),
+            known_at=requests.moment(known_at, "known_at"),
+            reference=requests.moment(reference_date, "reference_date"),
+            show_expired=show_expired,
+            show_superseded=show_superseded,
+        )
+
+    @verb
+    async def get(self, memory_id: str) -> MemoryDict:
+        """One memory, with the words that it came from.
+
+        Raises:
+            NotFound: nothing has that id, or it was deleted.
+        """
+        await self._open()
+        memory = await self._current(memory_id)
+        return memory_dict(memory, sources=await self._store.turns(self._settings.tenant, memory.sources))
+
+    @verb
+    async def get_all(
+        self,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        app_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        categories: Sequence[str] | None = None,
+        top_k: int | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        as_of: When | None = None,
+        known_at: When | None = None,
+        show_all: bool = False,
+        show_expired: bool = False,
+        show_superseded: bool = False,
+    ) -> Results:
+        """List memories, newest first.
+
+        Args:
+            user_id: only memories with this id; likewise the other three. None given: the whole project.
+            filters: as for `search`.
+            top_k: how many at most, 100 when left out; `limit` is the same.
+            offset: how many to pass over.
+            show_all: also what says too little to be worth listing, as "ok, thanks".
+        """
+        await self._open()
+        asked = self._reach(user_id, agent_id, run_id, app_id, filters, categories)
+        memories = await self._find(
+            asked,
+            limit=requests.limit(top_k, limit, 100),
+            offset=requests.count(offset, "offset"),
+            as_of=requests.moment(as_of, "as_of"),
+            known_at=requests.moment(known_at, "known_at"),
+            min_salience=0.0 if show_all else LISTED_SALIENCE,
+            show_expired=show_expired,
+            show_superseded=show_superseded,
+        )
+        return {"results": [memory_dict(memory) for memory in memories]}
+
+    @verb
+    async def update(
+        self,
+        memory_id: str,
+        text: str | None = None,
+        *,
+        data: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        categories: Sequence[str] | None = None,
+        expiration_date: When | Keep | None = KEEP,
+    ) -> MemoryDict:
+        """Change a memory; the earlier version stays in its history, and its source turn stays as it was said.
+
+        Args:
+            text: the new text; `data` is the same.
+            metadata: merged into the old; a value of None removes its key.
+            categories: replace the old.
+            expiration_date: None: never.
+
+        Raises:
+            NotFound: nothing has that id, or it was deleted.
+        """
+        wanted = requests.revision(text, data, self._settings.max_text_bytes)
+        asked = requests.metadata(metadata, self._settings.max_metadata_bytes)
+        groups = None if categories is None else requests.categories(categories)
+        if wanted is None and metadata is None and groups is None and isinstance(expiration_date, Keep):
+            raise InvalidInput(
+                "update() has nothing to change: give text, metadata, categories or expiration_date"
+            )
+        await self._open()
+
+        async def revise(memory: Memory) -> Write:
+            now = self._clock()
+            revised, entry = replace(memory, version=memory.version + 1, recorded_at=now), None
+            if wanted is not None and wanted != memory.text:
+                revised, entry = ingest.revise(memory, wanted, now=now)
+                [entry] = await self._embedded([wanted], [entry])
+            revised = replace(
+                revised,
+                metadata=requests.merged(memory.metadata, asked, self._settings.max_metadata_bytes),
+                categories=memory.categories if groups is None else groups,
+                expires_at=memory.expires_at
+                if isinstance(expiration_date, Keep)
+                else requests.moment(expiration_date, "expiration_date", day_end=True),
+            )
+            return Write(
+                event="UPDATE", memory_id=memory.id, memory=revised, entry=entry, replaces=memory.ord
+            )
+
+        await self._change(memory_id, revise)
+        return memory_dict(await self._current(memory_id))
+
+    @verb
+    async def delete(self, memory_id: str) -> dict[str, Any]:
+        """Retire a memory: it is not found any more; its history keeps the words (`erase` removes them).
+
+        Raises:
+            NotFound: nothing has that id, or it was deleted already.
+        """
+        await self._open()
+
+        async def retire(memory: Memory) -> Write:
+            return Write(event="DELETE", memory_id=memory.id, replaces=memory.ord)
+
+        await self._change(memory_id, retire)
+        return {"message": "Memory deleted successfully!", "id": memory_id}
+
+    @verb
+    async def delete_all(
+        self,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        app_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Retire all memories with these ids, and of them only what `filters` match.
+
+        Raises:
+            MissingScope: nobody is named; `reset` is the verb for everything.
+        """
+        asked = insist(self._reach(user_id, agent_id, run_id, app_id, filters, None), "delete_all")
+        await self._open()
+        deleted = 0
+        while memories := await self._find(
+            asked, limit=WRITES_AT_ONCE, show_expired=True, show_superseded=True
+        ):
+            deleted += await self._retire(memories)
+        return {"message": "Memories deleted successfully!", "deleted": deleted}
+
+    @verb
+    async def erase(
+        self,
+        memory_id: str | None = None,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        app_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> dict[str, Any]:
+        """Remove the words themselves: of every version, of the turns they came from, of indexes and the log.
+
+        What stays is a tombstone: id, times, and that it was erased. Backups made before are the caller's.
+
+        Raises:
+            NotFound: nothing has that id.
+            MissingScope: neither an id nor anybody is named.
+        """
+        await self._open()
+        if memory_id is not None:
+            ids = [(await self._known(memory_id)).id]
+        else:
+            asked = insist(self._reach(user_id, agent_id, run_id, app_id, filters, None), "erase")
+            ids = await upkeep.every_id(
+                self._store, asked, await self._recall.partitions(asked), self._clock()
+            )
+        at = self._clock()
+        erased = await self._store.erase(self._settings.tenant, ids, at=at, reason=reason)
+        self._indexes.drop()
+        return {
+            "erased": len(ids),
+            "ids": ids,
+            "at": iso(at),
+            "removed": erased.removed,
+            "log_truncated": erased.log_truncated,
+        }
+
+    @verb
+    async def history(self, memory_id: str) -> list[ChangeDict]:
+        """All that happened to a memory, oldest first.
+
+        Raises:
+            NotFound: nothing has that id.
+        """
+        await self._open()
+        changes = await self._store.history(self._settings.tenant, requests.identifier(memory_id))
+        if not changes:
+            raise NotFound(f"no memory has the id {memory_id!r}")
+        return [change_dict(change) for change in changes]
+
+    @verb
+    async def reset(self) -> dict[str, Any]:
+        """Remove everything of this project, as if it had never been."""
+        await self._open()
+        await self._store.reset(self._settings.tenant)
+        self._indexes.drop()
+        return {"message": "Everything was removed."}
+
+    @verb
+    async def backup(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Copy the whole store, while it is in use, to a new file, and check the copy."""
+        await self._open()
+        if not isinstance(self._store, Backups):
+            raise InvalidInput(
+                f"{type(self._store).__name__} cannot make backups by itself: use its own tools"
+            )
+        target = Path(path)
+        await self._store.backup(target)
+        return {"path": str(target), "bytes": target.stat().st_size}
+
+    @verb
+    async def stats(self) -> dict[str, Any]:
+        """Sizes of this project's memory, and what it was made with."""
+        await self._open()
+        return upkeep.stats_dict(await self._store.stats(self._settings.tenant), self._indexes.nbytes)
+
+    @verb
+    async def doctor(self) -> dict[str, Any]:
+        """Examine the store: `problems` is empty when it is sound; `advice` says what could be better."""
+        await self._open(check_space=False)
+        return await upkeep.examine(self._store, self._space, self._settings.tenant)
+
+    @verb
+    async def reindex(self, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+        """Make all words and vectors again with the present model, beside those in use, then switch.
+
+        Args:
+            progress: is told how many are done, of how many.
+        """
+        await self._open(check_space=False)
+        made = await upkeep.reindex(
+            self._store, self._space, self._entries_of, self._settings.tenant, progress
+        )
+        self._indexes.drop()
+        return {"reindexed": made, "model": self._space.model}
+
+    @verb
+    def export_records(
+        self,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        app_id: str | None = None,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Everything, losslessly: turns, memories with all their versions, and history, as JSON-able records.
+
+        The ids choose whole partitions: an export of one user holds all that is kept under that user.
+        """
+        asked = self._reach(user_id, agent_id, run_id, app_id, None, None)
+
+        async def records() -> AsyncIterator[dict[str, Any]]:
+            await self._open()
+            partitions = await self._recall.partitions(asked) if asked.scoped else None
+            async for record in upkeep.exported(self._store, self._settings.tenant, partitions):
+                yield record
+
+        return records()
+
+    @verb
+    async def import_records(self, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Put exported records in, as they were: ids, times, versions and history. Known ones are left alone."""
+        await self._open()
+        counts = await upkeep.imported(self._store, records, self._entries_of, self._settings.tenant)
+        return {"imported": counts}
+
+    async def close(self) -> None:
+        """Give everything back; what was acknowledged is on disk already."""
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+            await self._store.aclose()
+        if self._embedder is not None:
+            await self._embedder.aclose()
+        if self._reranker is not None:
+            await self._reranker.aclose()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._indexes.drop()
+
+    @property
+    def _space(self) -> Space:
+        """What this engine's entries are computed with."""
+        if self._embedder is None:
+            return Space(analyzer=ANALYZER_VERSION)
+        return Space(
+            analyzer=ANALYZER_VERSION, model=self._embedder.model, dimensions=self._embedder.dimensions
+        )
+
+    async def _open(self, *, check_space: bool = True) -> None:
+        """Open the store at first use; those who come meanwhile wait for the same opening."""
+        if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
+            space = self._space if check_space else None
+            self._opening = asyncio.create_task(self._store.open(space))
+        if not self._opening.done():
+            await asyncio.shield(self._opening)
+
+    async def _work(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+    async def _embedded(self, texts: Sequence[str], entries: Sequence[Entry]) -> list[Entry]:
+        """The entries with the vectors of their texts, embedded in one batch."""
+        if self._embedder is None:
+            return list(entries)
+        parts = [ingest.pieces(text) for text in texts]
+        vectors = await self._embedder.embed([piece for pieces in parts for piece in pieces])
+        return ingest.with_vectors(entries, vectors, [len(pieces) for pieces in parts])
+
+    async def _entries_of(self, memories: Sequence[Memory]) -> list[Entry]:
+        return await self._embedded([m.text for m in memories], [ingest.analysed(m) for m in memories])
+
+    def _reach(
+        self,
+        user_id: str | None,
+        agent_id: str | None,
+        run_id: str | None,
+        app_id: str | None,
+        filters: Mapping[str, Any] | None,
+        categories: Sequence[str] | None,
+    ) -> Reach:
+        ids = {"user_id": user_id, "agent_id": agent_id, "app_id": app_id, "run_id": run_id}
+        return reach(self._settings.tenant, ids, filters, requests.within(categories))
+
+    async def _search(
+        self,
+        texts: Sequence[str],
+        *,
+        known_at: datetime | None,
+        reference: datetime | None,
+        explain: bool,
+        **asked: Any,
+    ) -> list[Results]:
+        texts = [requests.query(text, self._settings.max_query_bytes) for text in texts]
+        await self._open()
+        vectors = await self._embedder.embed(texts) if self._embedder else [None] * len(texts)
+        now = reference or known_at or self._clock()
+        asks = [Ask(text=text, now=now, known_at=known_at, explain=explain, **asked) for text in texts]
+        found = await asyncio.gather(*(self._recall.search(a, v) for a, v in zip(asks, vectors, strict=True)))
+        return [{"results": await self._shaped(hits)} for hits in found]
+
+    async def _shaped(self, hits: Sequence[Hit]) -> list[MemoryDict]:
+        """Hits as callers see them, each with the words that it came from."""
+        wanted = list(dict.fromkeys(source for hit in hits for source in hit.memory.sources))
+        turns = {turn.id: turn for turn in await self._store.turns(self._settings.tenant, wanted)}
+        shaped = []
+        for hit in hits:
+            sources = [turns[source] for source in hit.memory.sources if source in turns]
+            shape = memory_dict(hit.memory, sources=sources)
+            shape["score"] = round(hit.score, 6)
+            if hit.why is not None:
+                shape["explain"] = dict(hit.why)
+            shaped.append(shape)
+        return shaped
+
+    async def _find(self, asked: Reach, **options: Any) -> list[Memory]:
+        partitions = tuple(await self._recall.partitions(asked)) if asked.scoped else None
+        return await self._store.find(
+            Query(
+                tenant=asked.tenant, filter=asked.filter, partitions=partitions, now=self._clock(), **options
+            )
+        )
+
+    async def _known(self, memory_id: str) -> Memory:
+        memory = await self._store.get(self._settings.tenant, requests.identifier(memory_id))
+        if memory is None:
+            raise NotFound(f"no memory has the id {memory_id!r}")
+        return memory
+
+    async def _current(self, memory_id: str) -> Memory:
+        memory = await self._known(memory_id)
+        if memory.retired_at is not None:
+            raise NotFound(
+                f"the memory {memory_id!r} was deleted at {iso(memory.retired_at)}: history() still has it"
+            )
+        return memory
+
+    async def _change(self, memory_id: str, decide: Callable[[Memory], Awaitable[Write]]) -> Committed:
+        """Change the current version of a memory, again from its newest when somebody else was first."""
+        for attempt in range(ATTEMPTS):
+            memory = await self._current(memory_id)
+            write = await decide(memory)
+            try:
+                return await self._store.commit(
+                    Batch(id=new_id(), partition=memory.scope.partition, at=self._clock(), writes=(write,))
+                )
+            except Conflict:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _retire(self, memories: Sequence[Memory]) -> int:
+        """Retire these versions; what somebody else changed meanwhile is left to the next look."""
+        owners: dict[Any, list[Memory]] = {}
+        for memory in memories:
+            owners.setdefault(memory.scope.partition, []).append(memory)
+        retired = 0
+        for partition, held in owners.items():
+            writes = tuple(Write(event="DELETE", memory_id=m.id, replaces=m.ord) for m in held)
+            try:
+                await self._store.commit(
+                    Batch(id=new_id(), partition=partition, at=self._clock(), writes=writes)
+                )
+                retired += len(held)
+            except Conflict:
+                continue
+        return retired
+
+
+def _added(turns: Sequence[Turn], skipped: Sequence[Skipped], committed: Committed) -> Added:
+    """The answer to an add: each message, in order, and what became of it."""
+    reason: dict[str, str] = {"reason": "the same add was stored already"} if committed.repeated else {}
+    results: list[AddedDict] = []
+    for turn, memory_id in zip(turns, committed.memory_ids, strict=True):
+        result: AddedDict = {
+            "id": memory_id,
+            "memory": turn.text,
+            "event": "NONE" if committed.repeated else "ADD",
+            "role": turn.role,
+            **reason,  # type: ignore[typeddict-item]  # an optional key of the same TypedDict
+        }
+        if turn.speaker:
+            result["actor_id"] = turn.speaker
+        results.append(result)
+    for skip in skipped:
+        results.insert(skip.index, {"id": None, "memory": "", "event": "NONE", "reason": skip.reason})
+    return {
+        "results": results,
+        "event_id": committed.batch_id,
+        "receipt": {
+            "stored": 0 if committed.repeated else len(turns),
+            "skipped": len(skipped),
+            "pending": [],
+            "repeated": committed.repeated,
+        },
+    }

@@ -1,0 +1,187 @@
+"""`search`: legs fetched together, ranked purely, merged, and read from the truth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from perdure.engine.indexes import Indexes
+from perdure.engine.rank import Ranked, rank
+from perdure.engine.scoping import Reach
+from perdure.engine.words import QueryWords, read_query
+from perdure.moments import micros
+from perdure.ports import Query, Reranker, Store
+from perdure.types import Memory, Partition
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from perdure.engine.index import PartitionIndex
+
+RERANK_DEPTH = 50
+"""So many of the best are shown to a reranker, before the cut."""
+
+PARTITIONS_AT_ONCE = 16
+"""A wide search takes its partitions in groups of so many, to keep memory bounded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One search, understood."""
+
+    text: str
+    reach: Reach
+    limit: int
+    threshold: float
+    now: datetime
+    as_of: datetime | None = None
+    known_at: datetime | None = None
+    show_expired: bool = False
+    show_superseded: bool = False
+    rerank: bool = False
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One memory that was found; `score` is 0 to 1 on absolute evidence."""
+
+    memory: Memory
+    score: float
+    why: Mapping[str, Any] | None = None
+    """Each leg, term and boost, when the search asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    partition: Partition
+    ord: int
+    score: float
+    ranked: Ranked
+    place: int
+
+
+class Recall:
+    """Finds; the store tells the truth, the indexes are its shadow in memory."""
+
+    def __init__(self, store: Store, indexes: Indexes, reranker: Reranker | None) -> None:
+        self._store = store
+        self._indexes = indexes
+        self._reranker = reranker
+
+    async def search(self, ask: Ask, vector: NDArray[np.float32] | None) -> list[Hit]:
+        """What answers the question, best first.
+
+        Args:
+            vector: the question's embedding, of unit length; None when there is no model.
+        """
+        query = read_query(ask.text)
+        depth = max(ask.limit, RERANK_DEPTH) if self._reranks(ask) else ask.limit
+        partitions = await self.partitions(ask.reach)
+        best: list[_Candidate] = []
+        for start in range(0, len(partitions), PARTITIONS_AT_ONCE):
+            group = partitions[start : start + PARTITIONS_AT_ONCE]
+            found = await asyncio.gather(*(self._within(p, ask, query, vector, depth) for p in group))
+            best = sorted((c for part in (best, *found) for c in part), key=lambda c: -c.score)[:depth]
+        hits = await self._read([c for c in best if c.score >= ask.threshold], explain=ask.explain)
+        if self._reranks(ask):
+            hits = await self._second_opinion(ask.text, hits)
+        return hits[: ask.limit]
+
+    async def partitions(self, reach: Reach) -> Sequence[Partition]:
+        """Where memories within this reach can be."""
+        if reach.partitions is not None:
+            return reach.partitions
+        return await self._store.partitions(reach.tenant, reach.within)
+
+    def _reranks(self, ask: Ask) -> bool:
+        return ask.rerank and self._reranker is not None
+
+    async def _within(
+        self,
+        partition: Partition,
+        ask: Ask,
+        query: QueryWords,
+        vector: NDArray[np.float32] | None,
+        limit: int,
+    ) -> list[_Candidate]:
+        index = await self._index(partition, ask)
+        if not len(index):
+            return []
+        ords = await self._wanted(partition, ask)
+        visible = index.visible(
+            micros(ask.now),
+            as_of=None if ask.as_of is None else micros(ask.as_of),
+            expired=ask.show_expired,
+            superseded=ask.show_superseded,
+        )
+        ranked = rank(
+            index,
+            query,
+            vector,
+            visible=visible,
+            wanted=None if ords is None else index.mask(ords),
+            limit=limit,
+        )
+        return [
+            _Candidate(partition, int(index.ords.values[row]), float(score), ranked, place)
+            for place, (row, score) in enumerate(zip(ranked.rows, ranked.scores, strict=True))
+        ]
+
+    async def _index(self, partition: Partition, ask: Ask) -> PartitionIndex:
+        if ask.known_at is not None:
+            return await self._indexes.at(partition, ask.known_at)
+        return await self._indexes.current(partition)
+
+    async def _wanted(self, partition: Partition, ask: Ask) -> list[int] | None:
+        """The rows that the filter lets through; None: all."""
+        if ask.reach.filter is None:
+            return None
+        return await self._store.select(
+            partition,
+            Query(
+                tenant=ask.reach.tenant,
+                filter=ask.reach.filter,
+                now=ask.now,
+                known_at=ask.known_at,
+                show_expired=True,
+                show_superseded=True,
+            ),
+        )
+
+    async def _read(self, candidates: Sequence[_Candidate], *, explain: bool) -> list[Hit]:
+        """The memories of the candidates, from the truth: what is gone meanwhile is left out."""
+        ords: dict[Partition, list[int]] = {}
+        for candidate in candidates:
+            ords.setdefault(candidate.partition, []).append(candidate.ord)
+        read = await asyncio.gather(
+            *(self._store.read(partition, wanted) for partition, wanted in ords.items())
+        )
+        rows = {
+            (partition, memory.ord): memory
+            for partition, memories in zip(ords, read, strict=True)
+            for memory in memories
+        }
+        return [
+            Hit(
+                memory=rows[c.partition, c.ord], score=c.score, why=c.ranked.why(c.place) if explain else None
+            )
+            for c in candidates
+            if (c.partition, c.ord) in rows
+        ]
+
+    async def _second_opinion(self, question: str, hits: list[Hit]) -> list[Hit]:
+        if self._reranker is None or not hits:
+            return hits
+        scores = await self._reranker.rerank(question, [hit.memory.text for hit in hits])
+        judged = [
+            Hit(
+                memory=hit.memory, score=float(score), why=hit.why and {**hit.why, "before_rerank": hit.score}
+            )
+            for hit, score in zip(hits, scores, strict=True)
+        ]
+        return sorted(judged, key=lambda hit: -hit.score)

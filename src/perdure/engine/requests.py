@@ -1,0 +1,167 @@
+"""Arguments as callers give them, made into what the engine works with, or refused with what to mend."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, TypeAlias
+
+from perdure.engine.messages import bounded, clean
+from perdure.errors import InvalidInput, TooLarge
+from perdure.filters import Filter, parse
+from perdure.moments import parse_moment
+
+When: TypeAlias = datetime | date | str | int | float
+"""A moment as callers write it: see `perdure.moments.parse_moment`."""
+
+
+class Keep:
+    """The type of `KEEP`: an argument that was not given, where None means something."""
+
+    def __repr__(self) -> str:
+        return "KEEP"
+
+
+KEEP = Keep()
+
+MAX_RESULTS = 100_000
+
+
+def moment(value: When | None, name: str, *, day_end: bool = False) -> datetime | None:
+    """The moment meant, or None when none is given."""
+    return None if value is None else parse_moment(value, name=name, day_end=day_end)
+
+
+def limit(top_k: int | None, limit: int | None, default: int) -> int:
+    """How many results: `top_k` and `limit` are two names of one argument."""
+    if top_k is not None and limit is not None and top_k != limit:
+        raise InvalidInput(f"top_k={top_k} and limit={limit} are two names of one argument: give one of them")
+    if top_k is None and limit is None:
+        return default
+    return count(top_k if top_k is not None else limit, "top_k" if top_k is not None else "limit")
+
+
+def count(value: object, name: str) -> int:
+    """A whole number from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInput(f"{name}={value!r}: give a whole number")
+    if not 0 <= value <= MAX_RESULTS:
+        raise InvalidInput(f"{name}={value}: give a number from 0 to {MAX_RESULTS:,}")
+    return value
+
+
+def threshold(value: object, default: float) -> float:
+    """A score from 0 to 1."""
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise InvalidInput(f"threshold={value!r}: give a number from 0 to 1")
+    return float(value)
+
+
+def query(value: object, max_bytes: int) -> str:
+    """A text to search for."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"query is a {type(value).__name__}: give a text")
+    if not value.strip():
+        raise InvalidInput("query is blank: say what to search for, or list memories with get_all()")
+    return bounded(clean(value.strip(), "query"), max_bytes, "query")
+
+
+def queries(values: object) -> Sequence[str]:
+    """Texts to search for."""
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise InvalidInput("queries is not a list: give a list of texts, or use search() for one")
+    return values
+
+
+def identifier(value: object) -> str:
+    """A memory's id."""
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInput(f"memory_id={value!r}: give the id of a memory, as results show it")
+    return clean(value.strip(), "memory_id")
+
+
+def idempotency(key: object) -> str | None:
+    """A caller's own key, kept apart from those that we make."""
+    if key is None:
+        return None
+    if not isinstance(key, str) or not 0 < len(key) <= 256:
+        raise InvalidInput("idempotency_key is not a text of 1 to 256 characters")
+    return "given:" + clean(key, "idempotency_key")
+
+
+def categories(values: object) -> tuple[str, ...]:
+    """Distinct names, in the order given."""
+    if values is None:
+        return ()
+    if isinstance(values, str) or not isinstance(values, (Sequence, set, frozenset)):
+        raise InvalidInput("categories is not a list: give a list of names, as in ['preferences']")
+    if not all(isinstance(value, str) and value.strip() for value in values):
+        raise InvalidInput("categories holds something that is not a name: give texts that are not blank")
+    return tuple(dict.fromkeys(clean(value.strip(), "categories") for value in values))
+
+
+def within(values: object) -> Filter | None:
+    """The filter that lets memories of these categories through."""
+    names = categories(values)
+    return parse({"categories": list(names)}) if names else None
+
+
+def metadata(value: object, max_bytes: int) -> Mapping[str, Any]:
+    """Metadata that JSON holds without loss."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"metadata is a {type(value).__name__}: give a dictionary")
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        same = json.loads(clean(text, "metadata")) == value
+    except InvalidInput:
+        raise
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"metadata holds something that JSON cannot: {error}") from error
+    if not same:
+        raise InvalidInput(
+            "metadata would not come back as it is: use texts as keys, and lists instead of tuples"
+        )
+    if len(text.encode()) > max_bytes:
+        raise TooLarge(
+            f"metadata is {len(text.encode()):,} bytes, over the bound of {max_bytes:,}: "
+            "keep large things elsewhere and a reference here, or raise settings.max_metadata_bytes"
+        )
+    _no_large_integers(value)
+    return json.loads(text)  # type: ignore[no-any-return]  # a copy of our own: the caller may go on changing theirs
+
+
+def merged(old: Mapping[str, Any], new: Mapping[str, Any], max_bytes: int) -> Mapping[str, Any]:
+    """The old metadata with the new over it; what is None in the new is gone."""
+    return metadata({k: v for k, v in {**old, **new}.items() if k not in new or v is not None}, max_bytes)
+
+
+def revision(text: object, data: object, max_bytes: int) -> str | None:
+    """The new text of an update: `text` and `data` are two names of one argument."""
+    if text is not None and data is not None and text != data:
+        raise InvalidInput("text and data are two names of one argument: give one of them")
+    wanted = text if text is not None else data
+    if wanted is None:
+        return None
+    if not isinstance(wanted, str) or not wanted.strip():
+        raise InvalidInput("text is blank or no text: say what the memory shall be, or delete() it")
+    return bounded(clean(wanted, "text"), max_bytes, "text")
+
+
+def _no_large_integers(value: object) -> None:
+    """Refuse integers that a database keeps as inexact numbers."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            _no_large_integers(item)
+    elif isinstance(value, list):
+        for item in value:
+            _no_large_integers(item)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise InvalidInput("metadata holds an integer beyond 64 bits: give it as a text")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InvalidInput("metadata holds a number that is not finite")

@@ -1,0 +1,185 @@
+"""What callers get: plain dictionaries, in mem0's shapes with more in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import md5
+from typing import Any, NotRequired, TypedDict
+
+from perdure.moments import iso
+from perdure.types import Change, Memory, Turn
+
+
+class SourceDict(TypedDict):
+    """The words that a memory came from."""
+
+    id: str
+    text: str
+    role: str
+    speaker: str | None
+    said_at: str
+    session: str | None
+
+
+class MentionDict(TypedDict):
+    """A time that a memory speaks of, resolved against the moment it was said: `start <= t < end`."""
+
+    text: str
+    start: str
+    end: str
+
+
+class MemoryDict(TypedDict):
+    """One memory. Times are ISO 8601 with an offset."""
+
+    id: str
+    memory: str
+    hash: str
+    kind: str
+    metadata: dict[str, Any]
+    categories: list[str]
+    created_at: str
+    """When it was said."""
+    updated_at: str
+    recorded_at: str
+    """When this version became known to the store."""
+    valid_from: str | None
+    valid_to: str | None
+    expiration_date: str | None
+    user_id: str | None
+    agent_id: str | None
+    app_id: str | None
+    run_id: str | None
+    actor_id: str | None
+    role: str
+    session: str | None
+    origin: str
+    mentions: list[MentionDict]
+    source_ids: list[str]
+    score: NotRequired[float]
+    """0 to 1, on absolute evidence: it means the same for every query."""
+    sources: NotRequired[list[SourceDict]]
+    explain: NotRequired[dict[str, Any]]
+
+
+class Results(TypedDict):
+    """Memories, best first."""
+
+    results: list[MemoryDict]
+    notes: NotRequired[list[str]]
+    """What the caller should know of how this was found, as that a leg was missing."""
+
+
+class AddedDict(TypedDict):
+    """What became of one message."""
+
+    id: str | None
+    memory: str
+    event: str
+    """ADD, or NONE with a reason."""
+    role: NotRequired[str]
+    actor_id: NotRequired[str]
+    reason: NotRequired[str]
+
+
+class ReceiptDict(TypedDict):
+    """The honest account of one `add`."""
+
+    stored: int
+    skipped: int
+    pending: list[str]
+    """What is still to be done; empty when everything is."""
+    repeated: bool
+    """True when the same add was there already, and nothing was stored again."""
+
+
+class Added(TypedDict):
+    """The answer to `add`."""
+
+    results: list[AddedDict]
+    event_id: str
+    receipt: ReceiptDict
+
+
+class ChangeDict(TypedDict):
+    """One line of a memory's history."""
+
+    id: str
+    memory_id: str
+    event: str
+    old_memory: str | None
+    new_memory: str | None
+    created_at: str
+    updated_at: str
+    is_deleted: bool
+    actor_id: str | None
+    reason: str | None
+    event_id: str | None
+
+
+def memory_dict(memory: Memory, *, sources: Sequence[Turn] | None = None) -> MemoryDict:
+    """A memory as callers see it; with `sources`, also the words that it came from."""
+    said_at, scope, metadata = iso(memory.said_at), memory.scope, memory.metadata
+    shape: MemoryDict = {
+        "id": memory.id,
+        "memory": memory.text,
+        "hash": md5(memory.text.encode(), usedforsecurity=False).hexdigest(),
+        "kind": memory.kind,
+        "metadata": dict(metadata) if metadata else {},
+        "categories": list(memory.categories),
+        "created_at": said_at,
+        "updated_at": said_at if memory.version == 1 else iso(memory.recorded_at),
+        "recorded_at": iso(memory.recorded_at),
+        "valid_from": moment(memory.valid_from),
+        "valid_to": moment(memory.valid_to),
+        "expiration_date": moment(memory.expires_at),
+        "user_id": scope.user_id,
+        "agent_id": scope.agent_id,
+        "app_id": scope.app_id,
+        "run_id": scope.run_id,
+        "actor_id": memory.speaker,
+        "role": memory.role,
+        "session": memory.session,
+        "origin": memory.origin,
+        "mentions": [{"text": m.text, "start": iso(m.start), "end": iso(m.end)} for m in memory.mentions],
+        "source_ids": list(memory.sources),
+    }
+    if sources is not None:
+        shape["sources"] = [source_dict(turn) for turn in sources]
+    return shape
+
+
+def source_dict(turn: Turn) -> SourceDict:
+    """A turn, as the source of a memory."""
+    return {
+        "id": turn.id,
+        "text": turn.text,
+        "role": turn.role,
+        "speaker": turn.speaker,
+        "said_at": iso(turn.said_at),
+        "session": turn.session,
+    }
+
+
+def change_dict(change: Change) -> ChangeDict:
+    """A line of history as callers see it."""
+    at = iso(change.at)
+    return {
+        "id": f"{change.memory_id}/{change.seq}",
+        "memory_id": change.memory_id,
+        "event": change.event,
+        "old_memory": change.old_text,
+        "new_memory": change.new_text,
+        "created_at": at,
+        "updated_at": at,
+        "is_deleted": change.event in ("DELETE", "ERASE", "EXPIRE"),
+        "actor_id": change.actor,
+        "reason": change.reason,
+        "event_id": change.write_id,
+    }
+
+
+def moment(value: datetime | None) -> str | None:
+    """ISO 8601, or None for an end that is open."""
+    return None if value is None else iso(value)

@@ -1,0 +1,141 @@
+"""What keeps a store in order: examining it, making its entries again, moving it out and in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from perdure.engine.records import from_record, to_record
+from perdure.engine.scoping import Reach
+from perdure.errors import InvalidInput
+from perdure.ports import Checks, Entry, Export, Exports, Query, Reindexes, Space, Store, StoreStats
+from perdure.types import Memory, Partition
+
+PAGE = 500
+"""So many memories at once, to keep memory bounded."""
+
+MakeEntries = Callable[[Sequence[Memory]], Awaitable[list[Entry]]]
+
+Item = TypeVar("Item")
+
+
+async def every_id(store: Store, asked: Reach, partitions: Sequence[Partition], now: datetime) -> list[str]:
+    """The ids of all memories within reach, in whatever state: current, expired, superseded or deleted."""
+    ids: dict[str, None] = {}
+    for partition in partitions:
+        query = Query(
+            tenant=asked.tenant,
+            filter=asked.filter,
+            partitions=(partition,),
+            now=now,
+            show_expired=True,
+            show_superseded=True,
+            show_retired=True,
+        )
+        ids.update(dict.fromkeys(memory.id for memory in await store.find(query)))
+    return list(ids)
+
+
+def stats_dict(stats: StoreStats, index_bytes: int) -> dict[str, Any]:
+    """Sizes as callers see them."""
+    space = stats.space
+    return {
+        "partitions": stats.partitions,
+        "turns": stats.turns,
+        "memories": stats.memories,
+        "retired": stats.retired,
+        "changes": stats.changes,
+        "store_bytes": stats.bytes,
+        "index_bytes": index_bytes,
+        "schema": stats.schema,
+        "analyzer": space.analyzer if space else None,
+        "model": space.model if space else None,
+        "dimensions": space.dimensions if space else None,
+    }
+
+
+async def examine(store: Store, space: Space, tenant: str) -> dict[str, Any]:
+    """What is wrong with a store, and what could be better."""
+    problems = await store.check() if isinstance(store, Checks) else []
+    advice = []
+    held = (await store.stats(tenant)).space
+    if held is not None and (held.analyzer != space.analyzer or (held.model != space.model and space.model)):
+        advice.append(
+            f"entries were made with {_named(held)}, this installation has {_named(space)}: run `perdure reindex`"
+        )
+    elif space.model is None:
+        advice.append("there is no embedding model at hand: search goes by words alone")
+    elif isinstance(store, Reindexes) and await store.missing(space, limit=1):
+        advice.append("some memories were stored without a model: run `perdure reindex` to give them vectors")
+    return {"sound": not problems, "problems": problems, "advice": advice}
+
+
+async def reindex(
+    store: Store,
+    space: Space,
+    make: MakeEntries,
+    tenant: str,
+    progress: Callable[[int, int], None] | None,
+) -> int:
+    """Fill `space` beside the one in use, then switch; it goes on where an earlier try stopped."""
+    if not isinstance(store, Reindexes):
+        raise InvalidInput(f"{type(store).__name__} cannot make its entries again")
+    total, done = (await store.stats(tenant)).memories, 0
+    while True:
+        while page := await store.missing(space, limit=PAGE):
+            entries = await make([memory for _, memory in page])
+            made = [(partition, memory.ord, e) for (partition, memory), e in zip(page, entries, strict=True)]
+            await store.prepare(space, made)
+            done += len(page)
+            if progress is not None:
+                progress(done, max(total, done))
+        # Somebody may have written between the last page and the switch: then there is more to do.
+        if await store.activate(space) == 0:
+            return done
+
+
+async def exported(
+    store: Store, tenant: str, partitions: Sequence[Partition] | None
+) -> AsyncIterator[dict[str, Any]]:
+    """All that is kept, as records that JSON can hold, in an order in which they can be put in again."""
+    if not isinstance(store, Exports):
+        raise InvalidInput(f"{type(store).__name__} cannot be exported")
+    async for export in store.export(tenant, partitions):
+        yield to_record(export)
+
+
+async def imported(
+    store: Store, records: Iterable[Mapping[str, Any]], make: MakeEntries, tenant: str
+) -> dict[str, int]:
+    """Put exported records in as they were; answers how many of each kind were read and how many were new."""
+    if not isinstance(store, Exports):
+        raise InvalidInput(f"{type(store).__name__} cannot take an import")
+    counts = {"turns": 0, "memories": 0, "changes": 0, "new": 0}
+    for page in _pages((from_record(record, tenant, line) for line, record in enumerate(records, 1)), PAGE):
+        entries = await _entries(page, make)
+        counts["new"] += await store.restore(page, entries)
+        for export in page:
+            counts[_KINDS[type(export.record).__name__]] += 1
+    return counts
+
+
+_KINDS = {"Turn": "turns", "Memory": "memories", "Change": "changes"}
+
+
+async def _entries(page: Sequence[Export], make: MakeEntries) -> list[Entry | None]:
+    """Entries for the current versions on a page; what is retired or erased needs none."""
+    current = [e.record for e in page if isinstance(e.record, Memory) and e.record.retired_at is None]
+    made = dict(zip((id(memory) for memory in current), await make(current) if current else [], strict=True))
+    return [made.get(id(export.record)) for export in page]
+
+
+def _pages(items: Iterable[Item], size: int) -> Iterable[list[Item]]:
+    iterator = iter(items)
+    while page := list(islice(iterator, size)):
+        yield page
+
+
+def _named(space: Space) -> str:
+    return f"{space.model or 'no model'} (analyzer {space.analyzer})"

@@ -1,0 +1,28 @@
+"""The engine's own settings: bounds and defaults that every call shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Bounds and defaults; sizes are in bytes, times in seconds."""
+
+    tenant: str = "default"
+    """The project whose memories these are; no caller of a verb can choose another."""
+    threshold: float | None = None
+    """The least score of a result; None: the one that the ranking was calibrated for."""
+    top_k: int = 10
+    """How many results a search gives."""
+    max_text_bytes: int = 262_144
+    """One message; a longer one is refused, to be added in parts."""
+    max_metadata_bytes: int = 65_536
+    """The metadata of one add, as JSON."""
+    max_query_bytes: int = 65_536
+    repeat_window: float = 5.0
+    """The same messages in the same scope within so many seconds are one add."""
+    index_bytes: int = 268_435_456
+    """For partition indexes in memory; the least recently used go first."""
+    workers: int = 1
+    """Threads that take in large indexes and rank large partitions."""
