@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from itertools import groupby
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from perdure.types import Mention
@@ -615,14 +616,36 @@ class _Reader(NamedTuple):
     rules: dict[str, tuple[re.Pattern[str], _Resolve]]
 
 
+def _opening() -> str:
+    """A digit or a word that some rule begins with, by first letter: most words are passed over at one glance."""
+    by_letter = (
+        f"{letter}(?:{'|'.join(word[1:] for word in words)})"
+        for letter, words in groupby(_OPENERS, lambda w: w[0])
+    )
+    return rf"(?<![a-z0-9_])(?=[0-9]|(?:{'|'.join(by_letter)})\b)"
+
+
 def _reader(rules: tuple[_Rule, ...]) -> _Reader:
     patterns = [rule.pattern.replace(" ", r"\s{1,3}") for rule in rules]
     unnamed = (re.sub(r"\(\?P<\w+>", "(?:", pattern) for pattern in patterns)
+    alternatives = "|".join(f"(?P<r{number}>{pattern})" for number, pattern in enumerate(unnamed))
     return _Reader(
-        re.compile("|".join(f"(?P<r{number}>{pattern})" for number, pattern in enumerate(unnamed))),
+        re.compile(f"{_opening()}(?:{alternatives})"),
         {f"r{number}": (re.compile(patterns[number]), rule.resolve) for number, rule in enumerate(rules)},
     )
 
+
+_WORD: Final = re.compile(r"[a-z]+")
+_OPENERS: Final = sorted(
+    _WORD.findall(
+        """a after an apr april around at aug august autumn before beginning between by christmas class coming couple day
+    dec december during each early eight eleven end every fall feb february few five for four friday from halloween in
+    is it jan january jul july jun june last late mar march may mid monday month most new next nine nov november oct
+    october of on one over past saturday sep sept september seven several since six spring start summer sunday ten
+    thanksgiving the this three thursday till today tomorrow tonight twelve two until tuesday valentine was wednesday
+    week weekend winter year yesterday"""
+    )
+)
 
 _NEUTRAL: Final = _reader(_NEUTRAL_RULES)
 _ENGLISH: Final = _reader(_NEUTRAL_RULES + _ENGLISH_RULES)
@@ -638,7 +661,6 @@ _RELATION: Final = re.compile(r"\b(between|from|before|until|till|after)\s{1,3}(
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 _DIGIT: Final = re.compile(r"[0-9]")
-_WORD: Final = re.compile(r"[a-z]+")
 _TRIGGERS: Final = frozenset(
     _WORD.findall(
         """yesterday today tonight tomorrow ago morning afternoon evening night hour hours day days week weeks weekend
