@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from itertools import groupby
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -195,8 +195,12 @@ def _lower(text: str) -> str:
 # What rules are made of.
 
 
+def _midnight(year: int, month: int = 1, day: int = 1) -> datetime:
+    return datetime.combine(date(year, month, day), time.min)
+
+
 def _day(year: int, month: int, day: int) -> _Span:
-    start = datetime(year, month, day)
+    start = _midnight(year, month, day)
     return _Span(start, start + DAY)
 
 
@@ -206,7 +210,7 @@ def _months(year: int, month: int, count: int = 1) -> _Span:
 
 
 def _month_start(year: int, month: int) -> datetime:
-    return datetime(year + (month - 1) // 12, (month - 1) % 12 + 1, 1)
+    return _midnight(year + (month - 1) // 12, (month - 1) % 12 + 1)
 
 
 def _part(day: datetime, name: str) -> _Span:
@@ -301,152 +305,7 @@ def _is_month(here: _Here, match: re.Match[str]) -> bool:
     return sure or match["month"] not in ("may", "march", "mar") or here.text[match.start("month")].isupper()
 
 
-# The rules. In a pattern a space is any white space; `lead` is not part of the mention.
-
-
-def _iso(here: _Here, match: re.Match[str]) -> _Span | None:
-    year, month, day = (int(number) for number in re.findall(r"[0-9]+", match[0]))
-    return _day(year, month, day)
-
-
-def _day_first(here: _Here, match: re.Match[str]) -> _Span | None:
-    day, month, year = (int(number) for number in re.findall(r"[0-9]+", match[0]))
-    if "." in match[0]:
-        return _day(year, month, day)
-    if month > 12:
-        return _day(year, day, month)
-    return _day(year, month, day) if day > 12 or day == month else None
-
-
-def _cjk(here: _Here, match: re.Match[str]) -> _Span | None:
-    if not match["month"]:
-        return _months(int(match["year"]), 1, 12)
-    month, day = int(match["month"]), match["day"]
-    if not 1 <= month <= 12:
-        return None
-    return _yearly(here, match, lambda year: _day(year, month, int(day)) if day else _months(year, month))
-
-
-def _month_day(here: _Here, match: re.Match[str]) -> _Span | None:
-    if not _is_month(here, match):
-        return None
-    month, first, last = _month_of(match["month"]), int(match["day"]), int(match["to"] or match["day"])
-    return _yearly(
-        here, match, lambda year: _Span(_day(year, month, first).start, _day(year, month, last).end)
-    )
-
-
-def _month(here: _Here, match: re.Match[str]) -> _Span | None:
-    month = _month_of(match["month"])
-    return _yearly(here, match, lambda year: _months(year, month)) if _is_month(here, match) else None
-
-
-def _month_range(here: _Here, match: re.Match[str]) -> _Span | None:
-    first, last = _month_of(match["month"]), _month_of(match["to_month"])
-    count = (last - first) % 12 + 1
-    return _yearly(here, match, lambda year: _months(year - (first > last), first, count))
-
-
-def _season(here: _Here, match: re.Match[str]) -> _Span | None:
-    month = _SEASONS[match["season"]]
-    return _yearly(here, match, lambda year: _months(year, month, 3))
-
-
-def _holiday(here: _Here, match: re.Match[str]) -> _Span | None:
-    month, day = next(date for name, date in _HOLIDAYS.items() if re.fullmatch(name, match["holiday"]))
-    if day:
-        return _yearly(here, match, lambda year: _day(year, month, day))
-    # Thanksgiving is the fourth Thursday of November.
-    return _yearly(here, match, lambda year: _day(year, 11, 28 - (datetime(year, 11, 1).weekday() + 3) % 7))
-
-
-def _weekday(here: _Here, match: re.Match[str]) -> _Span | None:
-    if match["habit"]:
-        return None
-    number = _WEEKDAY_KEYS.index(match["weekday"][:2])
-    if week := match["which_week"]:
-        monday = _calendar(here, "week", _STEPS[week]).start
-        return _Span(monday + number * DAY, monday + (number + 1) * DAY)
-    first = here.today + ((number - here.today.weekday()) % 7 - 7) * DAY
-    spans = (_Span(first + days * DAY, first + (days + 1) * DAY) for days in (0, 7, 14))
-    choice = _CHOICES.get(match["which"] or "", here.undated)
-    return _pick(here, spans, "coming" if choice == "this" else choice)
-
-
-def _relative_day(here: _Here, match: re.Match[str]) -> _Span | None:
-    words = match[0].split()
-    steps = {"yesterday": -1, "tomorrow": 1}.get(words[-1], 0) * (2 if "day" in words else 1)
-    day = here.today + steps * DAY
-    if words[-1] == "tonight":
-        return _part(day, "night")
-    return _Span(day, day + DAY)
-
-
-def _part_of_day(here: _Here, match: re.Match[str]) -> _Span | None:
-    return _part(here.today - DAY if match["day_of"] == "last" else here.today, match["part"])
-
-
-def _calendar_unit(here: _Here, match: re.Match[str]) -> _Span | None:
-    return _calendar(here, match["unit"], _STEPS[match["which"]])
-
-
-def _beyond(here: _Here, match: re.Match[str]) -> _Span | None:
-    return _calendar(here, match["unit"], -2 if match["side"] == "before last" else 2)
-
-
-def _weekend(here: _Here, match: re.Match[str]) -> _Span | None:
-    return _pick(here, (_calendar(here, "weekend", steps) for steps in (-1, 0, 1)), here.undated)
-
-
-def _ago(here: _Here, match: re.Match[str]) -> _Span | None:
-    count, blur = _count(match["n"])
-    return _around(here, match["unit"], -count, blur)
-
-
-def _ahead(here: _Here, match: re.Match[str]) -> _Span | None:
-    count, blur = _count(match["n"])
-    return _around(here, match["unit"], count, blur)
-
-
-def _stretch(here: _Here, match: re.Match[str]) -> _Span | None:
-    """ "The past two weeks" end today, "the next three days" begin today."""
-    count, blur = _count(match["n"] or "one")
-    far = (count + blur) * (1 if match["way"] == "next" else -1)
-    tomorrow = here.today + DAY
-    if match["unit"] in ("day", "week"):
-        edge = here.today + far * (7 if match["unit"] == "week" else 1) * DAY
-    else:
-        months = far * (12 if match["unit"] == "year" else 1)
-        edge = _months(here.now.year, here.now.month + months).start + (here.now.day - 1) * DAY
-    return _Span(here.today, edge + DAY) if far > 0 else _Span(edge, tomorrow)
-
-
-def _day_of_month(here: _Here, match: re.Match[str]) -> _Span | None:
-    spans = []
-    for steps in (-2, -1, 0, 1, 2):
-        month = _around(here, "month", steps)
-        day = month.start + (int(match["day"]) - 1) * DAY
-        if month.start <= day < month.end and (
-            not match["which_month"] or steps == _STEPS[match["which_month"]]
-        ):
-            spans.append(_Span(day, day + DAY))
-    return _pick(here, spans, "nearest" if match["which_month"] else here.undated)
-
-
-def _decade(here: _Here, match: re.Match[str]) -> _Span | None:
-    tens = int(match["tens"])
-    century = int(match["century"] or (20 if tens <= 2 else 19))
-    return _months(century * 100 + tens * 10, 1, 120)
-
-
-def _year(here: _Here, match: re.Match[str]) -> _Span | None:
-    return _months(int(match["year"]), 1, 12)
-
-
-def _year_range(here: _Here, match: re.Match[str]) -> _Span | None:
-    first, last = int(match["first"]), int(match["final"])
-    return _Span(datetime(first, 1, 1), datetime(last + 1, 1, 1)) if first < last else None
-
+# The rules and what they are written with.
 
 _MONTH_NAMES: Final = (
     "January", "February", "March", "April", "May", "June",
@@ -498,116 +357,263 @@ _UNITS = r"(?:hour|day|week|month|year)"
 _TWO = r"[0-9]{1,2}"
 _DATED_YEAR = r"(?:1[0-9]|20|21)[0-9]{2}"
 
-_NEUTRAL_RULES: Final = (
-    _Rule(
-        rf"(?<![0-9a-z_/.-]){_DATED_YEAR}(?:-{_TWO}-|/{_TWO}/|\.{_TWO}\.){_TWO}(?![0-9]|[-/.][0-9])",
-        _iso,
-    ),
-    _Rule(
-        rf"(?<![0-9a-z_/.-])(?<!version\s){_TWO}(?:\.\s?{_TWO}\.\s?|/{_TWO}/){_DATED_YEAR}(?![0-9]|[-/.][0-9])",
-        _day_first,
-    ),
-    _Rule(
-        rf"(?<![0-9])(?={_DATED_YEAR}\s?[年년]|{_TWO}\s?[月월])(?:(?P<year>{_DATED_YEAR})\s?[年년]\s?)?"
-        rf"(?:(?P<month>{_TWO})\s?[月월]\s?(?:(?P<day>{_TWO})\s?[日号號일])?)?",
-        _cjk,
-    ),
-)
+_NEUTRAL_RULES: Final[list[_Rule]] = []
+_ENGLISH_RULES: Final[list[_Rule]] = []
 
-_ENGLISH_RULES: Final = (
-    # 8 May 2023, the 8th of May, 8-10 May
-    _Rule(
-        rf"\b(?:{_WEEKDAYS},? )?(?:the )?(?P<day>{_TWO})(?P<ordinal>st|nd|rd|th)?(?:\s?[-–]\s?(?P<to>{_TWO}))?"
-        rf" (?:of )?{_MONTHS}(?:(?:,? (?P<year>{_YEARS}))|(?: {_THAT_YEAR}))?",
-        _month_day,
-    ),
-    # May 8th, 2023; May 8; May 8-10
-    _Rule(
-        rf"\b(?:{_WEEKDAYS},? )?{_MONTHS} (?:the )?(?P<day>{_TWO})(?![0-9])(?:\s?[-–]\s?(?P<to>{_TWO}))?"
-        rf"(?:(?P<ordinal>st|nd|rd|th)\b|{_NOT_COUNTED})(?:(?:,? (?P<year>{_YEARS}))|(?: {_THAT_YEAR}))?",
-        _month_day,
-    ),
-    # between March and May 2023, from November to January
-    _Rule(
-        rf"\b(?:between|from) {_MONTHS} (?:and|to|until|till) {_MONTHS.replace('<month>', '<to_month>')}"
-        rf"(?! ?[0-9]{{1,2}}\b)(?:(?:,? (?P<year>{_YEARS}))|(?: {_THAT_YEAR}))?",
-        _month_range,
-    ),
-    # May 2023, May last year
-    _Rule(
-        rf"\b{_MONTHS}(?:(?:,|of)? (?:of )?(?P<year>{_YEARS}){_NOT_COUNTED}|(?: (?:of )?{_THAT_YEAR}))",
-        _month,
-    ),
-    # in May, last May
-    _Rule(
-        rf"\b(?:(?P<lead>(?:in|since|until|till|by|during|of|before|after|early|late|mid|around)(?: |-)(?:early |late |mid-?)?)"
-        rf"|{_WHICH} ){_MONTHS}(?! ?[0-9])",
-        _month,
-    ),
-    # summer 2022, last summer
-    _Rule(
-        r"\b(?:(?P<which>last|past|this|next|coming) (?P<season>spring|summer|autumn|fall|winter)\b)",
-        _season,
-    ),
-    _Rule(
-        rf"\b(?P<season>spring|summer|autumn|fall|winter) (?:of )?(?:(?P<year>{_YEARS}){_NOT_COUNTED}|{_THAT_YEAR}\b)",
-        _season,
-    ),
-    # Christmas Eve, last Christmas
-    _Rule(
-        rf"\b(?:{_WHICH} |(?P<lead>(?:on|at|for|since|over|until|till|by|before|after|during|around) ))?"
-        r"(?P<holiday>christmas eve|christmas day|new year['’]?s eve|new year['’]?s day|valentine['’]?s day)\b",
-        _holiday,
-    ),
-    _Rule(
-        rf"\b(?:{_WHICH} |(?P<lead>(?:on|at|for|since|over|until|till|by|before|after|during|around) ))"
-        r"(?P<holiday>christmas|halloween|thanksgiving)\b(?: (?P<year>20[0-9][0-9])\b)?",
-        _holiday,
-    ),
-    # last Friday, on Friday, Friday next week
-    _Rule(
-        rf"\b(?P<habit>(?:every|each|most) )?(?:{_WHICH} )?(?P<weekday>{_WEEKDAYS})\b(?: (?P<which_week>last|this|next) week\b)?",
-        _weekday,
-    ),
-    _Rule(
-        rf"\b(?P<habit>every )?(?:{_WHICH} )(?P<weekday>{_SHORT_WEEKDAYS})\b(?P<which_week>)",
-        _weekday,
-    ),
-    # yesterday, the day after tomorrow, this morning, last night
-    _Rule(
-        r"\b(?:(?:the )?day before yesterday|(?:the )?day after tomorrow|yesterday|tomorrow|today|tonight)\b",
-        _relative_day,
-    ),
-    _Rule(r"\b(?P<day_of>this|last) (?P<part>morning|afternoon|evening|night)\b", _part_of_day),
-    # last week, the month after next, the weekend
-    _Rule(rf"\b{_WHICH} (?P<unit>week|weekend|month|year)\b", _calendar_unit),
-    _Rule(r"\b(?:the )?(?P<unit>week|weekend|month|year) (?P<side>before last|after next)\b", _beyond),
-    _Rule(r"\b(?P<lead>(?:at|over|on|during|for|after|before|this) )the weekend\b", _weekend),
-    # three days ago, in two weeks, two weeks from now, the past few months
-    _Rule(rf"\b(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s? ago\b", _ago),
-    _Rule(rf"\bin (?!an? (?!few|couple))(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s?\b(?! ago\b)", _ahead),
-    _Rule(rf"\b(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s? from (?:now|today)\b", _ahead),
-    _Rule(rf"\b(?P<way>past|last|next) (?P<n>{_AMOUNT}) (?P<unit>day|week|month|year)s?\b", _stretch),
-    # on the 5th
-    _Rule(
-        rf"(?:^|\b(?P<lead>(?:on|by|until|till|since|from|before|after|it['’]s|is|was) ))the (?P<day>{_TWO})(?:st|nd|rd|th)\b"
-        r"(?: of (?P<which_month>last|this|next) month\b|(?=\s*(?:[.,;:!?)]|$)| (?:at|and)\b))",
-        _day_of_month,
-    ),
-    # in the 90s, the 1990s
-    _Rule(r"\b(?:the|early|late|mid)(?: |-)['’]?(?P<century>19|20)?(?P<tens>[0-9])0['’]?s\b", _decade),
-    # 2019-2021, from 2019 to 2021; in 2019
-    _Rule(
-        r"(?<![0-9./-])(?:\b(?:from|between) )?\b(?P<first>(?:19|20)[0-9]{2})"
-        rf"(?:\s?[-–]\s?| (?:to|and|until|till) )(?P<final>{_YEARS})(?!-){_NOT_COUNTED}",
-        _year_range,
-    ),
-    _Rule(
-        r"(?:\b(?P<lead>(?:in|since|until|till|during|before|after|year|early|late|mid|class of|(?:end|start|beginning) of)"
-        rf"(?: |-))|(?<=\()|^)(?P<year>{_YEARS}){_NOT_COUNTED}(?!\s?[-–][0-9])",
-        _year,
-    ),
+
+def _neutral(*patterns: str) -> Callable[[_Resolve], _Resolve]:
+    """Makes a rule of every language; in a pattern a space is any white space, `lead` is not part of the mention."""
+    return _added_to(_NEUTRAL_RULES, patterns)
+
+
+def _english(*patterns: str) -> Callable[[_Resolve], _Resolve]:
+    """Makes a rule of English; where two rules could begin, the one that is written first is tried first."""
+    return _added_to(_ENGLISH_RULES, patterns)
+
+
+def _added_to(rules: list[_Rule], patterns: tuple[str, ...]) -> Callable[[_Resolve], _Resolve]:
+    def add(resolve: _Resolve) -> _Resolve:
+        rules.extend(_Rule(pattern, resolve) for pattern in patterns)
+        return resolve
+
+    return add
+
+
+@_neutral(
+    rf"(?<![0-9a-z_/.-]){_DATED_YEAR}(?:-{_TWO}-|/{_TWO}/|\.{_TWO}\.){_TWO}(?![0-9]|[-/.][0-9])",
 )
+def _iso(_here: _Here, match: re.Match[str]) -> _Span | None:
+    year, month, day = (int(number) for number in re.findall(r"[0-9]+", match[0]))
+    return _day(year, month, day)
+
+
+@_neutral(
+    rf"(?<![0-9a-z_/.-])(?<!version\s){_TWO}(?:\.\s?{_TWO}\.\s?|/{_TWO}/){_DATED_YEAR}(?![0-9]|[-/.][0-9])",
+)
+def _day_first(_here: _Here, match: re.Match[str]) -> _Span | None:
+    day, month, year = (int(number) for number in re.findall(r"[0-9]+", match[0]))
+    if "." in match[0]:
+        return _day(year, month, day)
+    if month > 12:
+        return _day(year, day, month)
+    return _day(year, month, day) if day > 12 or day == month else None
+
+
+@_neutral(
+    rf"(?<![0-9])(?={_DATED_YEAR}\s?[年년]|{_TWO}\s?[月월])(?:(?P<year>{_DATED_YEAR})\s?[年년]\s?)?"
+    rf"(?:(?P<month>{_TWO})\s?[月월]\s?(?:(?P<day>{_TWO})\s?[日号號일])?)?",
+)
+def _cjk(here: _Here, match: re.Match[str]) -> _Span | None:
+    if not match["month"]:
+        return _months(int(match["year"]), 1, 12)
+    month, day = int(match["month"]), match["day"]
+    if not 1 <= month <= 12:
+        return None
+    return _yearly(here, match, lambda year: _day(year, month, int(day)) if day else _months(year, month))
+
+
+@_english(
+    # 8 May 2023, the 8th of May, 8-10 May
+    rf"\b(?:{_WEEKDAYS},? )?(?:the )?(?P<day>{_TWO})(?P<ordinal>st|nd|rd|th)?(?:\s?[-–]\s?(?P<to>{_TWO}))?"
+    rf" (?:of )?{_MONTHS}(?:(?:,? (?P<year>{_YEARS}))|(?: {_THAT_YEAR}))?",
+    # May 8th, 2023; May 8; May 8-10
+    rf"\b(?:{_WEEKDAYS},? )?{_MONTHS} (?:the )?(?P<day>{_TWO})(?![0-9])(?:\s?[-–]\s?(?P<to>{_TWO}))?"
+    rf"(?:(?P<ordinal>st|nd|rd|th)\b|{_NOT_COUNTED})(?:(?:,? (?P<year>{_YEARS}))|(?: {_THAT_YEAR}))?",
+)
+def _month_day(here: _Here, match: re.Match[str]) -> _Span | None:
+    if not _is_month(here, match):
+        return None
+    month, first, last = _month_of(match["month"]), int(match["day"]), int(match["to"] or match["day"])
+    return _yearly(
+        here, match, lambda year: _Span(_day(year, month, first).start, _day(year, month, last).end)
+    )
+
+
+@_english(
+    # between March and May 2023, from November to January
+    rf"\b(?:between|from) {_MONTHS} (?:and|to|until|till) {_MONTHS.replace('<month>', '<to_month>')}"
+    rf"(?! ?[0-9]{{1,2}}\b)(?:(?:,? (?P<year>{_YEARS}))|(?: {_THAT_YEAR}))?",
+)
+def _month_range(here: _Here, match: re.Match[str]) -> _Span | None:
+    first, last = _month_of(match["month"]), _month_of(match["to_month"])
+    count = (last - first) % 12 + 1
+    return _yearly(here, match, lambda year: _months(year - (first > last), first, count))
+
+
+@_english(
+    # May 2023, May last year
+    rf"\b{_MONTHS}(?:(?:,|of)? (?:of )?(?P<year>{_YEARS}){_NOT_COUNTED}|(?: (?:of )?{_THAT_YEAR}))",
+    # in May, last May
+    rf"\b(?:(?P<lead>(?:in|since|until|till|by|during|of|before|after|early|late|mid|around)(?: |-)(?:early |late |mid-?)?)"
+    rf"|{_WHICH} ){_MONTHS}(?! ?[0-9])",
+)
+def _month(here: _Here, match: re.Match[str]) -> _Span | None:
+    month = _month_of(match["month"])
+    return _yearly(here, match, lambda year: _months(year, month)) if _is_month(here, match) else None
+
+
+@_english(
+    # summer 2022, last summer
+    r"\b(?:(?P<which>last|past|this|next|coming) (?P<season>spring|summer|autumn|fall|winter)\b)",
+    rf"\b(?P<season>spring|summer|autumn|fall|winter) (?:of )?(?:(?P<year>{_YEARS}){_NOT_COUNTED}|{_THAT_YEAR}\b)",
+)
+def _season(here: _Here, match: re.Match[str]) -> _Span | None:
+    month = _SEASONS[match["season"]]
+    return _yearly(here, match, lambda year: _months(year, month, 3))
+
+
+@_english(
+    # Christmas Eve, last Christmas
+    rf"\b(?:{_WHICH} |(?P<lead>(?:on|at|for|since|over|until|till|by|before|after|during|around) ))?"
+    r"(?P<holiday>christmas eve|christmas day|new year['’]?s eve|new year['’]?s day|valentine['’]?s day)\b",
+    rf"\b(?:{_WHICH} |(?P<lead>(?:on|at|for|since|over|until|till|by|before|after|during|around) ))"
+    r"(?P<holiday>christmas|halloween|thanksgiving)\b(?: (?P<year>20[0-9][0-9])\b)?",
+)
+def _holiday(here: _Here, match: re.Match[str]) -> _Span | None:
+    month, day = next(date for name, date in _HOLIDAYS.items() if re.fullmatch(name, match["holiday"]))
+    if day:
+        return _yearly(here, match, lambda year: _day(year, month, day))
+    # Thanksgiving is the fourth Thursday of November.
+    return _yearly(here, match, lambda year: _day(year, 11, 28 - (_midnight(year, 11).weekday() + 3) % 7))
+
+
+@_english(
+    # last Friday, on Friday, Friday next week
+    rf"\b(?P<habit>(?:every|each|most) )?(?:{_WHICH} )?(?P<weekday>{_WEEKDAYS})\b(?: (?P<which_week>last|this|next) week\b)?",
+    rf"\b(?P<habit>every )?(?:{_WHICH} )(?P<weekday>{_SHORT_WEEKDAYS})\b(?P<which_week>)",
+)
+def _weekday(here: _Here, match: re.Match[str]) -> _Span | None:
+    if match["habit"]:
+        return None
+    number = _WEEKDAY_KEYS.index(match["weekday"][:2])
+    if week := match["which_week"]:
+        monday = _calendar(here, "week", _STEPS[week]).start
+        return _Span(monday + number * DAY, monday + (number + 1) * DAY)
+    first = here.today + ((number - here.today.weekday()) % 7 - 7) * DAY
+    spans = (_Span(first + days * DAY, first + (days + 1) * DAY) for days in (0, 7, 14))
+    choice = _CHOICES.get(match["which"] or "", here.undated)
+    return _pick(here, spans, "coming" if choice == "this" else choice)
+
+
+@_english(
+    # yesterday, the day after tomorrow, this morning, last night
+    r"\b(?:(?:the )?day before yesterday|(?:the )?day after tomorrow|yesterday|tomorrow|today|tonight)\b",
+)
+def _relative_day(here: _Here, match: re.Match[str]) -> _Span | None:
+    words = match[0].split()
+    steps = {"yesterday": -1, "tomorrow": 1}.get(words[-1], 0) * (2 if "day" in words else 1)
+    day = here.today + steps * DAY
+    if words[-1] == "tonight":
+        return _part(day, "night")
+    return _Span(day, day + DAY)
+
+
+@_english(
+    r"\b(?P<day_of>this|last) (?P<part>morning|afternoon|evening|night)\b",
+)
+def _part_of_day(here: _Here, match: re.Match[str]) -> _Span | None:
+    return _part(here.today - DAY if match["day_of"] == "last" else here.today, match["part"])
+
+
+@_english(
+    # last week, the month after next, the weekend
+    rf"\b{_WHICH} (?P<unit>week|weekend|month|year)\b",
+)
+def _calendar_unit(here: _Here, match: re.Match[str]) -> _Span | None:
+    return _calendar(here, match["unit"], _STEPS[match["which"]])
+
+
+@_english(
+    r"\b(?:the )?(?P<unit>week|weekend|month|year) (?P<side>before last|after next)\b",
+)
+def _beyond(here: _Here, match: re.Match[str]) -> _Span | None:
+    return _calendar(here, match["unit"], -2 if match["side"] == "before last" else 2)
+
+
+@_english(
+    r"\b(?P<lead>(?:at|over|on|during|for|after|before|this) )the weekend\b",
+)
+def _weekend(here: _Here, _match: re.Match[str]) -> _Span | None:
+    return _pick(here, (_calendar(here, "weekend", steps) for steps in (-1, 0, 1)), here.undated)
+
+
+@_english(
+    # three days ago, in two weeks, two weeks from now, the past few months
+    rf"\b(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s? ago\b",
+)
+def _ago(here: _Here, match: re.Match[str]) -> _Span | None:
+    count, blur = _count(match["n"])
+    return _around(here, match["unit"], -count, blur)
+
+
+@_english(
+    rf"\bin (?!an? (?!few|couple))(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s?\b(?! ago\b)",
+    rf"\b(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s? from (?:now|today)\b",
+)
+def _ahead(here: _Here, match: re.Match[str]) -> _Span | None:
+    count, blur = _count(match["n"])
+    return _around(here, match["unit"], count, blur)
+
+
+@_english(
+    rf"\b(?P<way>past|last|next) (?P<n>{_AMOUNT}) (?P<unit>day|week|month|year)s?\b",
+)
+def _stretch(here: _Here, match: re.Match[str]) -> _Span | None:
+    """A stretch of the past ends with today, one of the future begins with it."""
+    count, blur = _count(match["n"] or "one")
+    far = (count + blur) * (1 if match["way"] == "next" else -1)
+    tomorrow = here.today + DAY
+    if match["unit"] in ("day", "week"):
+        edge = here.today + far * (7 if match["unit"] == "week" else 1) * DAY
+    else:
+        months = far * (12 if match["unit"] == "year" else 1)
+        edge = _months(here.now.year, here.now.month + months).start + (here.now.day - 1) * DAY
+    return _Span(here.today, edge + DAY) if far > 0 else _Span(edge, tomorrow)
+
+
+@_english(
+    # on the 5th
+    rf"(?:^|\b(?P<lead>(?:on|by|until|till|since|from|before|after|it['’]s|is|was) ))the (?P<day>{_TWO})(?:st|nd|rd|th)\b"
+    r"(?: of (?P<which_month>last|this|next) month\b|(?=\s*(?:[.,;:!?)]|$)| (?:at|and)\b))",
+)
+def _day_of_month(here: _Here, match: re.Match[str]) -> _Span | None:
+    spans = []
+    for steps in (-2, -1, 0, 1, 2):
+        month = _around(here, "month", steps)
+        day = month.start + (int(match["day"]) - 1) * DAY
+        if month.start <= day < month.end and (
+            not match["which_month"] or steps == _STEPS[match["which_month"]]
+        ):
+            spans.append(_Span(day, day + DAY))
+    return _pick(here, spans, "nearest" if match["which_month"] else here.undated)
+
+
+@_english(
+    # in the 90s, the 1990s
+    r"\b(?:the|early|late|mid)(?: |-)['’]?(?P<century>19|20)?(?P<tens>[0-9])0['’]?s\b",
+)
+def _decade(_here: _Here, match: re.Match[str]) -> _Span | None:
+    tens = int(match["tens"])
+    century = int(match["century"] or (20 if tens <= 2 else 19))
+    return _months(century * 100 + tens * 10, 1, 120)
+
+
+@_english(
+    # 2019-2021, from 2019 to 2021; in 2019
+    r"(?<![0-9./-])(?:\b(?:from|between) )?\b(?P<first>(?:19|20)[0-9]{2})"
+    rf"(?:\s?[-–]\s?| (?:to|and|until|till) )(?P<final>{_YEARS})(?!-){_NOT_COUNTED}",
+)
+def _year_range(_here: _Here, match: re.Match[str]) -> _Span | None:
+    first, last = int(match["first"]), int(match["final"])
+    return _Span(_midnight(first), _midnight(last + 1)) if first < last else None
+
+
+@_english(
+    r"(?:\b(?P<lead>(?:in|since|until|till|during|before|after|year|early|late|mid|class of|(?:end|start|beginning) of)"
+    rf"(?: |-))|(?<=\()|^)(?P<year>{_YEARS}){_NOT_COUNTED}(?!\s?[-–][0-9])",
+)
+def _year(_here: _Here, match: re.Match[str]) -> _Span | None:
+    return _months(int(match["year"]), 1, 12)
 
 
 class _Reader(NamedTuple):
@@ -625,7 +631,7 @@ def _opening() -> str:
     return rf"(?<![a-z0-9_])(?=[0-9]|(?:{'|'.join(by_letter)})\b)"
 
 
-def _reader(rules: tuple[_Rule, ...]) -> _Reader:
+def _reader(rules: list[_Rule]) -> _Reader:
     patterns = [rule.pattern.replace(" ", r"\s{1,3}") for rule in rules]
     unnamed = (re.sub(r"\(\?P<\w+>", "(?:", pattern) for pattern in patterns)
     alternatives = "|".join(f"(?P<r{number}>{pattern})" for number, pattern in enumerate(unnamed))
