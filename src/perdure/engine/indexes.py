@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeAlias
 
 from perdure.engine.index import PartitionIndex
@@ -54,7 +55,7 @@ class Indexes:
         """An index of its own of what was known at an earlier moment; it is not kept."""
         index = PartitionIndex(self._dimensions)
         delta = await self._store.load(partition, known_at=known_at)
-        index.apply(delta.rows, delta.dead, delta.head)
+        index.apply(delta.rows, delta.dead, head=delta.head)
         return index
 
     def drop(self) -> None:
@@ -71,9 +72,9 @@ class Indexes:
             delta = await self._store.load(partition)
         if index.head == 0 and len(delta.rows) > INLINE_ROWS:
             # Nobody else holds a new index yet, so that a thread may fill it while the loop goes on.
-            await self._work(index.apply, delta.rows, delta.dead, delta.head)
+            await self._work(partial(index.apply, delta.rows, delta.dead, head=delta.head))
         elif delta.head > index.head:
-            index.apply(delta.rows, delta.dead, delta.head)
+            index.apply(delta.rows, delta.dead, head=delta.head)
         self._keep(partition, index)
         return index
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.engine.dates import mentions
 from perdure.engine.salience import salience
-from perdure.engine.words import LANGUAGES, analyze, language_of
+from perdure.engine.words import analyze
+from perdure.engine.words.analysis import language_of
+from perdure.engine.words.language import LANGUAGES
 from perdure.ids import new_id
 from perdure.ports import Batch, Entry, Write
 from perdure.types import Memory, Origin, Turn

@@ -27,7 +27,7 @@ from perdure.engine.shape import (
     change_dict,
     memory_dict,
 )
-from perdure.engine.words import ANALYZER_VERSION
+from perdure.engine.words import ANALYZER_VERSION, pieces
 from perdure.errors import Conflict, InvalidInput, NotFound
 from perdure.ids import new_id
 from perdure.moments import iso
@@ -180,7 +180,7 @@ class Engine:
             [query],
             reach=self._reach(user_id, agent_id, run_id, app_id, filters, categories),
             limit=requests.limit(top_k, limit, self._settings.top_k),
-            threshold=requests.threshold(threshold, self._settings.threshold),
+            threshold=requests.threshold(threshold, self._settings.threshold or 0.0),
             rerank=self._reranker is not None if rerank is None else rerank,
             explain=explain,
             as_of=requests.moment(as_of, "as_of"),
@@ -218,7 +218,7 @@ class Engine:
             requests.queries(queries),
             reach=self._reach(user_id, agent_id, run_id, app_id, filters, categories),
             limit=requests.limit(top_k, limit, self._settings.top_k),
-            threshold=requests.threshold(threshold, self._settings.threshold),
+            threshold=requests.threshold(threshold, self._settings.threshold or 0.0),
             rerank=self._reranker is not None if rerank is None else rerank,
             explain=explain,
             as_of=requests.moment(as_of, "as_of"),
@@ -312,8 +312,7 @@ class Engine:
             )
         await self._open()
 
-        async def revise(memory: Memory) -> Write:
-            now = self._clock()
+        async def revise(memory: Memory, now: datetime) -> Write:
             revised, entry = replace(memory, version=memory.version + 1, recorded_at=now), None
             if wanted is not None and wanted != memory.text:
                 revised, entry = ingest.revise(memory, wanted, now=now)
@@ -342,7 +341,7 @@ class Engine:
         """
         await self._open()
 
-        async def retire(memory: Memory) -> Write:
+        async def retire(memory: Memory, _: datetime) -> Write:
             return Write(event="DELETE", memory_id=memory.id, replaces=memory.ord)
 
         await self._change(memory_id, retire)
@@ -536,7 +535,7 @@ class Engine:
         """The entries with the vectors of their texts, embedded in one batch."""
         if self._embedder is None:
             return list(entries)
-        parts = [ingest.pieces(text) for text in texts]
+        parts = [pieces(text) for text in texts]
         vectors = await self._embedder.embed([piece for pieces in parts for piece in pieces])
         return ingest.with_vectors(entries, vectors, [len(pieces) for pieces in parts])
 
@@ -608,14 +607,15 @@ class Engine:
             )
         return memory
 
-    async def _change(self, memory_id: str, decide: Callable[[Memory], Awaitable[Write]]) -> Committed:
+    async def _change(self, memory_id: str, decide: Callable[[Memory, datetime], Awaitable[Write]]) -> Committed:
         """Change the current version of a memory, again from its newest when somebody else was first."""
         for attempt in range(ATTEMPTS):
             memory = await self._current(memory_id)
-            write = await decide(memory)
+            now = self._clock()  # one moment ends the old version and begins the new one
+            write = await decide(memory, now)
             try:
                 return await self._store.commit(
-                    Batch(id=new_id(), partition=memory.scope.partition, at=self._clock(), writes=(write,))
+                    Batch(id=new_id(), partition=memory.scope.partition, at=now, writes=(write,))
                 )
             except Conflict:
                 if attempt == ATTEMPTS - 1:

@@ -168,7 +168,7 @@ class Recall:
         }
         return [
             Hit(
-                memory=rows[c.partition, c.ord], score=c.score, why=c.ranked.why(c.place) if explain else None
+                memory=rows[c.partition, c.ord], score=c.score, why=c.ranked.explain(c.place) if explain else None
             )
             for c in candidates
             if (c.partition, c.ord) in rows
