@@ -1,0 +1,385 @@
+"""Perdure's half of every measure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import workload
+from bench.harness import (
+    Figures,
+    Job,
+    each_ms,
+    elsewhere,
+    finish,
+    loop_lag,
+    median,
+    peak_mb,
+    percentile,
+    serve,
+)
+from perdure import AsyncMemory
+
+START = """
+import json, sys
+from time import perf_counter
+began = perf_counter()
+from perdure import Memory
+memory = Memory.from_config({"store": {"provider": "sqlite", "path": sys.argv[1]}})
+seconds = perf_counter() - began
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+memory.add("The very first thing to remember.", user_id="alice")
+assert memory.search("What is there to remember?", user_id="alice")["results"]
+print(json.dumps({"start_s": seconds, "start_mb": peak / 1024, "started_s": perf_counter() - began}))
+memory.close()
+"""
+
+
+@dataclass(kw_only=True)
+class GivenVectors:
+    """An embedder that takes no time worth naming, or exactly `latency` seconds without using the processor."""
+
+    latency: float = 0.0
+    spent: float = 0.0
+    """Seconds of the processor that making the vectors took so far."""
+    model: str = "bench/1"
+    dimensions: int = workload.DIMENSIONS
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        began = perf_counter()
+        vectors = np.stack([workload.vector(text) for text in texts])
+        self.spent += perf_counter() - began
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        return vectors
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+@asynccontextmanager
+async def opened(
+    job: Job, *, name: str = "memory", embedder: GivenVectors | None = None
+) -> AsyncIterator[AsyncMemory]:
+    """A memory in a file of the job's, with the bench's embedder."""
+    given = embedder or GivenVectors()
+    async with AsyncMemory.from_config({"store": store(job, name)}, embedder=given) as memory:
+        yield memory
+
+
+def store(job: Job, name: str = "memory") -> dict[str, str]:
+    """The configuration of a store in the job's directory."""
+    return {"provider": "sqlite", "path": str(job.directory / f"{name}.db")}
+
+
+async def fill(memory: AsyncMemory, rows: Iterable[workload.Row]) -> None:
+    """Adds rows, each user's in calls of 1,000."""
+    by_user: dict[str, list[workload.Row]] = {}
+    for row in rows:
+        by_user.setdefault(row.user, []).append(row)
+    for user, owned in by_user.items():
+        for start in range(0, len(owned), 1000):
+            messages = [{"role": "user", "content": row.text} for row in owned[start : start + 1000]]
+            await memory.add(messages, user_id=user, infer=False)
+
+
+async def disk(job: Job) -> AsyncGenerator[Figures, None]:
+    """What this disk and bare SQLite take: nothing durable can be faster."""
+    connection = sqlite3.connect(job.directory / "floor.db", isolation_level=None)
+    connection.executescript(
+        "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (b);"
+    )
+    descriptor = os.open(job.directory / "floor", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    yield {}
+    while True:
+        commits = await each_ms(
+            _call(connection.execute, "INSERT INTO t VALUES (?)", (b"x" * 2048,)) for _ in range(job.calls)
+        )
+        syncs = await each_ms(_call(_append, descriptor) for _ in range(job.calls))
+        yield {"commit_ms": median(commits), "fsync_ms": median(syncs)}
+
+
+def _append(descriptor: int) -> None:
+    os.write(descriptor, b"x" * 4096)
+    os.fsync(descriptor)
+
+
+def _call(function: Callable[..., object], *arguments: object) -> Callable[[], Awaitable[object]]:
+    async def call() -> object:
+        return function(*arguments)
+
+    return call
+
+
+async def start(job: Job) -> AsyncGenerator[Figures, None]:
+    yield {}
+    for number in count():
+        arguments = [sys.executable, "-c", START, str(job.directory / f"{number}.db")]
+        yield json.loads(await asyncio.to_thread(subprocess.check_output, arguments))
+
+
+async def add(job: Job) -> AsyncGenerator[Figures, None]:
+    async with opened(job) as memory:
+        yield {}
+        for number in count():
+            texts = list(workload.texts(job.calls, seed=1000 + number))
+            took = await each_ms(_adding(memory, text) for text in texts)
+            yield {"add_ms": median(took), "adds_per_s": 1000 * len(took) / sum(took)}
+
+
+def _adding(memory: AsyncMemory, text: str, user: str = "alice") -> Callable[[], Awaitable[object]]:
+    return lambda: memory.add(text, user_id=user, infer=False)
+
+
+async def bulk(job: Job) -> AsyncGenerator[Figures, None]:
+    yield {}
+    for number in count():
+        embedder = GivenVectors()
+        async with opened(job, name=f"bulk-{number}", embedder=embedder) as memory:
+            rows = workload.rows(job.rows, users=10, seed=number)
+            await memory.add("A first one.", user_id="warm", infer=False)
+            embedder.spent, began = 0.0, perf_counter()
+            await fill(memory, rows)
+            yield {"bulk_per_s": job.rows / (perf_counter() - began - embedder.spent)}
+
+
+async def fill_here(job: Job) -> None:
+    """Fills the job's store, in a process of its own: the memory of serving it is then that of serving alone."""
+    async with opened(job) as memory:
+        await fill(memory, workload.rows(job.rows, users=job.users))
+        for hours, row in enumerate(apart(job)):
+            said = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=2 * hours)
+            await memory.add(row.text, user_id=row.user, timestamp=said, infer=False)
+
+
+def apart(job: Job) -> list[workload.Row]:
+    """Rows of one more user, said so far apart that none lends another any evidence: for the recall of each leg."""
+    return [workload.Row(user="apart", text=text) for text in workload.texts(job.rows // job.users, seed=3)]
+
+
+async def search(job: Job) -> AsyncGenerator[Figures, None]:
+    finish(elsewhere("bench.ours", "fill_here", job))
+    rows, alone = workload.rows(job.rows, users=job.users), apart(job)
+    async with opened(job) as memory:
+        for row in rows[: job.users]:
+            await memory.search(row.text, user_id=row.user)
+        yield {}
+        for number in count():
+            asked = workload.questions(rows, job.calls, seed=number)
+            took = await each_ms(_searching(memory, question, row.user) for row, question in asked)
+            peak = peak_mb()
+            recalls = [
+                await _recalls(memory, alone, text) for _, text in workload.questions(alone, 10, seed=number)
+            ]
+            first = [await _is_first(memory, row, question) for row, question in asked]
+            yield {
+                "search_ms": median(took),
+                "peak_mb": peak,
+                "recall": sum(recall for recall, _ in recalls) / len(recalls),
+                "recall_words": sum(recall for _, recall in recalls) / len(recalls),
+                "first": f"{sum(first)} of {len(first)}",
+            }
+
+
+def _searching(memory: AsyncMemory, question: str, user: str) -> Callable[[], Awaitable[object]]:
+    return lambda: memory.search(question, user_id=user, limit=10)
+
+
+async def _is_first(memory: AsyncMemory, row: workload.Row, question: str) -> bool:
+    found = (await memory.search(question, user_id=row.user, limit=1))["results"]
+    return bool(found) and found[0]["memory"] == row.text
+
+
+async def _recalls(memory: AsyncMemory, rows: Sequence[workload.Row], question: str) -> tuple[float, float]:
+    """Of the ten rows nearest by vector, and of those that hold the question's rarest word: the share found as such.
+
+    Vectors are kept as float16: a row that is as near as the tenth, but for rounding, counts as one of the ten.
+    """
+    found = (await memory.search(question, user_id="apart", limit=len(rows), threshold=0.0, explain=True))[
+        "results"
+    ]
+    cosines = {row.text: float(workload.vector(row.text) @ workload.vector(question)) for row in rows}
+    least = sorted(cosines.values())[-10] - 0.0005
+    nearest = sorted(found, key=lambda result: -result["explain"]["meaning"])[:10]
+    word = question.split()[2].rstrip("?")
+    holders = {row.text for row in rows if word in row.text.lower().rstrip(".").split()}
+    by_word = {result["memory"] for result in found if any(result["explain"]["words"].values())}
+    return sum(cosines[result["memory"]] >= least for result in nearest) / 10, len(holders & by_word) / len(
+        holders
+    )
+
+
+async def listing(job: Job) -> AsyncGenerator[Figures, None]:
+    async with opened(job) as memory:
+        await fill(memory, workload.rows(job.rows, users=1))
+        yield {}
+        while True:
+            began = perf_counter()
+            found = await memory.get_all(user_id="user-0", top_k=job.rows)
+            assert len(found["results"]) == job.rows
+            yield {"get_all_ms": (perf_counter() - began) * 1000}
+
+
+async def deletion(job: Job) -> AsyncGenerator[Figures, None]:
+    others = [workload.Row(user="other", text=text) for text in workload.texts(job.rows, seed=2)]
+    yield {}
+    for number in count():
+        async with opened(job, name=str(number)) as memory:
+            await fill(memory, [*others, *workload.rows(job.rows, users=1)])
+            began = perf_counter()
+            await memory.delete_all(user_id="user-0")
+            took = (perf_counter() - began) * 1000
+            assert not (await memory.get_all(user_id="user-0"))["results"]
+            assert len((await memory.get_all(user_id="other", top_k=job.rows))["results"]) == job.rows
+            yield {"delete_all_ms": took}
+
+
+async def concurrent(job: Job) -> AsyncGenerator[Figures, None]:
+    rows = workload.rows(job.rows, users=job.users)
+    async with opened(job, embedder=GivenVectors(latency=0.02)) as memory:
+        await fill(memory, rows)
+        yield {}
+        for number in count():
+            asked = workload.questions(rows, job.calls, seed=number)
+            async with loop_lag() as late:
+                began = perf_counter()
+                await asyncio.gather(
+                    *(memory.search(text, user_id=row.user, limit=10) for row, text in asked)
+                )
+                took = perf_counter() - began
+            yield {"concurrent_s": took, "lag_p99_ms": percentile(late, 0.99), "lag_max_ms": max(late)}
+
+
+async def two_processes(job: Job) -> AsyncGenerator[Figures, None]:
+    async with opened(job) as memory:
+        await memory.add("A first one.", user_id="alice", infer=False)
+        yield {}
+        for number in count():
+            finish(
+                elsewhere("bench.ours", "write_once", job, f"Number {number} came from the second process.")
+            )
+            found = await memory.search(f"number {number} second process", user_id="alice", limit=1)
+            assert found["results"][0]["memory"].startswith(f"Number {number} ")
+            yield {"second_process": "opens"}
+
+
+async def write_once(job: Job, text: str) -> None:
+    """The second process of `two_processes`."""
+    async with opened(job) as memory:
+        await memory.add(text, user_id="alice", infer=False)
+
+
+SCOPE = "user-0"
+WRITES = 50
+
+
+async def scope(job: Job) -> AsyncGenerator[Figures, None]:
+    """One user with very many memories, and the model that every installation has."""
+    rows = workload.rows(job.rows, users=1)
+    async with AsyncMemory.from_config({"store": store(job)}) as memory:
+        await fill(memory, rows)
+        yield {}
+        for number in count():
+            questions = workload.questions(rows, job.calls, seed=number)
+            warm = await each_ms(_searching(memory, question, SCOPE) for _, question in questions)
+            texts = workload.texts(job.calls, seed=1000 + number)
+            turns = zip(texts, questions, strict=True)
+            after = await each_ms(
+                _adding_then_searching(memory, text, question) for text, (_, question) in turns
+            )
+            beside, seen = await _beside_a_writer(
+                memory, job, [question for _, question in questions], 2000 + number
+            )
+            yield {
+                "warm_ms": median(warm),
+                "after_add_ms": median(after),
+                "beside_writer_ms": median(beside),
+                "beside_writer_seen": f"{seen} of {WRITES}",
+                **await _first_touches(job),
+            }
+
+
+def _adding_then_searching(memory: AsyncMemory, text: str, question: str) -> Callable[[], Awaitable[object]]:
+    async def call() -> None:
+        await memory.add(text, user_id=SCOPE, infer=False)
+        await memory.search(question, user_id=SCOPE, limit=10)
+
+    return call
+
+
+async def _beside_a_writer(
+    memory: AsyncMemory, job: Job, questions: list[str], seed: int
+) -> tuple[list[float], int]:
+    """Searches, one after another, as long as another process writes; then, how many of its writes are found."""
+    writer = elsewhere("bench.ours", "write_many", job, str(seed))
+    assert writer.stdout is not None
+    assert writer.stdin is not None
+    await asyncio.to_thread(writer.stdout.readline)
+    writer.stdin.write("go\n")
+    writer.stdin.flush()
+    ended = asyncio.create_task(asyncio.to_thread(finish, writer))
+    took: list[float] = []
+    while not ended.done():
+        took += await each_ms([_searching(memory, questions[len(took) % len(questions)], SCOPE)])
+    await ended
+    rows = [workload.Row(user=SCOPE, text=text) for text in workload.texts(WRITES, seed=seed)]
+    return took, sum([await _is_first(memory, row, row.text) for row in rows])
+
+
+async def write_many(job: Job, seed: str) -> None:
+    """The writer beside: ready when its model is loaded, then one memory every 10 ms at most."""
+    async with AsyncMemory.from_config({"store": store(job)}) as memory:
+        await memory.add(f"Writer {seed} is ready.", user_id="another", infer=False)
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        for text in workload.texts(WRITES, seed=int(seed)):
+            await memory.add(text, user_id=SCOPE, infer=False)
+            await asyncio.sleep(0.01)
+
+
+async def _first_touches(job: Job) -> Figures:
+    """The first search of a new process, after one elsewhere that loads the model, and without."""
+    figures: Figures = {}
+    for figure, user in (("touch_ms", "another"), ("touch_model_ms", "")):
+        said = await asyncio.to_thread(finish, elsewhere("bench.ours", "touch", job, user))
+        figures[figure] = float(said)
+    return figures
+
+
+async def touch(job: Job, before: str) -> None:
+    """A new process that searches the big scope, after another one if `before` names it, and tells the milliseconds."""
+    async with AsyncMemory.from_config({"store": store(job)}) as memory:
+        if before:
+            await memory.search("What was said?", user_id=before)
+        [took] = await each_ms([_searching(memory, "Where did the trip to the mountains start?", SCOPE)])
+        print(took)
+
+
+if __name__ == "__main__":
+    serve(
+        {
+            "disk": disk,
+            "start": start,
+            "add": add,
+            "bulk": bulk,
+            "search": search,
+            "listing": listing,
+            "deletion": deletion,
+            "scope": scope,
+            "concurrent": concurrent,
+            "two_processes": two_processes,
+        }
+    )

@@ -1,0 +1,189 @@
+"""What the figures are called, what they should be, and how they are printed, kept as JSON and published."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.harness import median
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """How one figure is shown."""
+
+    title: str
+    unit: str
+    target: float | str | None = None
+    """What Perdure means to stay within; stated for the full sizes."""
+
+
+LINES = {
+    "commit_ms": Line(
+        title="floor: one row committed by bare SQLite (WAL, synchronous=FULL), p50", unit="ms"
+    ),
+    "fsync_ms": Line(title="floor: 4 KiB appended to a file and fsynced, p50", unit="ms"),
+    "start_s": Line(title="import and first construct", unit="s", target=0.3),
+    "start_mb": Line(title="import and first construct: memory", unit="MB", target=75),
+    "started_s": Line(title="the same, up to the first memory added and found, local model", unit="s"),
+    "add_ms": Line(title="add verbatim, embedder in-process at 0 ms, p50", unit="ms", target=1.5),
+    "add_blocking_ms": Line(title="the same through the blocking `Memory`, p50", unit="ms"),
+    "add_http_ms": Line(title="add verbatim, embedder over HTTP at 0 ms, p50", unit="ms", target=3),
+    "adds_per_s": Line(title="verbatim adds one after another, in-process embedder", unit="/s", target=800),
+    "bulk_per_s": Line(title="bulk ingest of {rows:,}, embedding apart", unit="/s", target=5000),
+    "search_ms": Line(
+        title="scoped search of {rows:,} rows over 100 users, engine only, p50", unit="ms", target=1
+    ),
+    "recall": Line(title="its recall of the exact nearest by vector", unit="", target=1.0),
+    "recall_words": Line(title="its recall of the rows that share a rare word", unit="", target=1.0),
+    "first": Line(title="the row that was asked for comes first", unit=""),
+    "peak_mb": Line(title="peak memory of a process serving {rows:,} rows", unit="MB", target=250),
+    "get_all_ms": Line(title="get_all of {rows:,}", unit="ms", target=60),
+    "delete_all_ms": Line(title="delete_all of {rows:,}", unit="ms", target=15),
+    "warm_ms": Line(title="one scope of {rows:,}, local model: warm search, p50", unit="ms", target=3),
+    "touch_ms": Line(
+        title="one scope of {rows:,}: first search of a new process, model loaded", unit="ms", target=150
+    ),
+    "touch_model_ms": Line(title="one scope of {rows:,}: the same, the model's loading included", unit="ms"),
+    "after_add_ms": Line(
+        title="one scope of {rows:,}: an add and the search after it, p50", unit="ms", target=6
+    ),
+    "beside_writer_ms": Line(
+        title="one scope of {rows:,}: search while a second process writes, p50", unit="ms"
+    ),
+    "beside_writer_seen": Line(title="of the second process's writes, seen by the first", unit=""),
+    "concurrent_s": Line(
+        title="200 concurrent searches, embedder 20 ms, {rows:,} rows", unit="s", target=0.15
+    ),
+    "lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
+    "lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "second_process": Line(title="a second process opens the same store", unit="", target="opens"),
+}
+
+
+@dataclass(kw_only=True)
+class Result:
+    """All rounds of one figure, of both sides."""
+
+    figure: str
+    rows: int
+    ours: list[float | str] = field(default_factory=list)
+    theirs: list[float | str] = field(default_factory=list)
+
+    def add(self, side: str, value: float | str, *, counts: bool) -> None:
+        """One round's value of a side; the round that warms up does not count."""
+        if counts:
+            (self.ours if side == "Perdure" else self.theirs).append(value)
+
+    @property
+    def title(self) -> str:
+        return LINES[self.figure].title.format(rows=self.rows)
+
+    def cells(self, *, quick: bool) -> list[str]:
+        """Title, ours, theirs, ratio and target (which is for the full sizes), as they are printed."""
+        line = LINES[self.figure]
+        mine, other = middle(self.ours), middle(self.theirs)
+        target = "" if quick else shown(line.target, line.unit)
+        return [self.title, shown(mine, line.unit), shown(other, line.unit), ratio(mine, other), target]
+
+
+def middle(values: Sequence[float | str]) -> float | str | None:
+    """The median of the rounds; of words, the last."""
+    numbers = [value for value in values if not isinstance(value, str)]
+    return median(numbers) if numbers else (values[-1] if values else None)
+
+
+def shown(value: float | str | None, unit: str) -> str:
+    """Three significant digits, and the unit."""
+    if value is None or isinstance(value, str):
+        return value or "-"
+    digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{digits} {unit}".replace(" /s", "/s").strip()
+
+
+def ratio(mine: float | str | None, other: float | str | None) -> str:
+    """How many times the other's figure is ours, or ours the other's: whichever is above 1."""
+    if not (isinstance(mine, float | int) and isinstance(other, float | int) and mine and other):
+        return "-"
+    return f"{max(mine, other) / min(mine, other):.3g}x"
+
+
+HEADINGS = ("", "Perdure", "mem0ai", "ratio", "target")
+
+
+def table(results: Sequence[Result], *, quick: bool) -> str:
+    """A Markdown table, aligned so that it can be read as plain text too."""
+    cells = [list(HEADINGS), *(result.cells(quick=quick) for result in results)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in cells
+    ]
+    rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
+
+
+def machine() -> dict[str, str]:
+    """What the figures were measured on."""
+    models = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    total = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    return {
+        "processor": f"{os.cpu_count()} x {models[0] if models else platform.machine()}",
+        "memory": f"{total / 1024**2:.0f} GiB",
+        "system": platform.system(),
+        "Python": platform.python_version(),
+        "SQLite": sqlite3.sqlite_version,
+    }
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def to_json(results: Sequence[Result], *, versions: dict[str, str], quick: bool) -> str:
+    """Every round of every figure, for comparisons over time."""
+    return json.dumps(
+        {
+            "date": datetime.now(UTC).date().isoformat(),
+            "quick": quick,
+            "machine": machine(),
+            "versions": versions,
+            "results": [{"title": result.title, **asdict(result)} for result in results],
+        },
+        indent=1,
+    )
+
+
+PAGE = """\
+# Benchmarks
+
+Generated by `python -m bench --with-mem0 --write-docs`; do not edit. Judge the ratios: milliseconds are this machine's.
+
+{where}
+
+{table}
+How it is measured. Each side runs in a process of its own, for each measure a fresh one; the rounds of the two sides
+take turns, and the median of the rounds is shown. Texts are generated: 8 to 30 words with natural (Zipf) frequencies,
+384-dimensional vectors. Both sides store durably and verbatim (`infer=False`), without a language model. Perdure is
+called through `AsyncMemory` unless said otherwise; mem0ai through `Memory`, its faster face, or for concurrent calls
+through `AsyncMemory`, with Qdrant in-process as it installs itself (words are then not searched) and its telemetry
+off. "Engine only" and "in-process" mean that the embedder is a function that takes no time worth naming; for mem0ai its
+OpenAI client is replaced by such a function. Its stores for searching are filled straight through its vector store.
+"Serving" is a process that opens a filled store and searches all of it. A new process finds the file in the
+operating system's cache.
+"""
+
+
+def page(results: Sequence[Result], *, versions: dict[str, str]) -> str:
+    """The text of docs/benchmarks.md."""
+    facts = {**machine(), **versions, "date": datetime.now(UTC).date().isoformat()}
+    return PAGE.format(
+        where=" · ".join(f"{name} {value}" for name, value in facts.items()),
+        table=table(results, quick=False),
+    )
