@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "src")]  # both this folder and a build hook run without installing
+sys.path[:0] = [str(HERE), str(HERE.parent / "src")]  # nothing need be installed: a hook runs this too
 
-import checkpoint  # noqa: E402  (they need the path above)
-import graph  # noqa: E402
+import checkpoint  # noqa: E402 (needs the path)
+import graph  # noqa: E402 (likewise)
 
-from perdure.embedders.modelfiles import (  # noqa: E402
-    GRAPH,
-    NAME,
-    TOKENIZER,
-    VERSION,
-    cache_directory,
-    fault_of,
-    write_manifest,
-)
+from perdure.embedders import modelfiles as modelfiles  # noqa: E402, PLC0414 (likewise; the hook reads it here)
 
-LEGAL = ("LICENSE", "NOTICE")
+LEGAL: Final = ("LICENSE", "NOTICE")
+FILES: Final = (modelfiles.GRAPH, modelfiles.TOKENIZER, *LEGAL, modelfiles.MANIFEST)
+"""What a build makes. The manifest comes last: as long as it is missing, there is no model."""
 
 
 def main() -> int:
+    """Build as the command line says; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--into", type=Path, help="directory for the model; default: where Perdure looks for it")
-    into = parser.parse_args().into or cache_directory()
+    parser.add_argument("--into", type=Path, metavar="DIR", help="default: where Perdure looks for it")
+    into: Path = parser.parse_args().into or modelfiles.cache_directory()
     try:
-        build(into)
+        with _progress() as report:
+            build(into, report=report)
     except (checkpoint.NoSource, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -41,40 +39,47 @@ def main() -> int:
 
 
 def build(into: Path, *, report: checkpoint.Report = print) -> None:
-    """Make the model in a directory, unless it is there, whole.
+    """Make the model in a directory, unless it is there, whole; other files in it are left alone.
 
     Raises:
-        checkpoint.NoSource: the weights cannot be had.
+        NoSource: the weights cannot be had.
+        OSError: the directory cannot be written.
     """
-    fault = fault_of(into)
+    fault = modelfiles.fault_of(into)
     if fault is None:
-        report(f"{NAME}/{VERSION} is whole in {into}")
+        report(f"{modelfiles.MODEL} is whole in {into}")
         return
-    report(f"building {NAME}/{VERSION} in {into} ({fault})")
-    into.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{into.name}-", dir=into.parent) as workshop:
-        made = Path(workshop) / "new"
-        _make(made, report)
-        _replace(into, made, Path(workshop) / "old")
-    report(f"{NAME}/{VERSION} is ready in {into}")
+    report(f"Building {modelfiles.MODEL} in {into} ({fault})")
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=into) as workshop:
+        _make(Path(workshop), report)
+        for name in FILES:
+            (Path(workshop) / name).replace(into / name)
+    report(f"{modelfiles.MODEL} is ready, {(into / modelfiles.GRAPH).stat().st_size / 1e6:.0f} MB")
 
 
 def _make(directory: Path, report: checkpoint.Report) -> None:
-    directory.mkdir()
     files = checkpoint.fetch(report)
-    report("quantising")
-    (directory / GRAPH).write_bytes(graph.quantised(checkpoint.tensors(files[checkpoint.WEIGHTS])))
-    (directory / TOKENIZER).write_bytes(files[checkpoint.TOKENIZER])
+    report("Turning the weights into integers")
+    model = graph.quantised(checkpoint.tensors(files[checkpoint.WEIGHTS]))
+    (directory / modelfiles.GRAPH).write_bytes(model)
+    (directory / modelfiles.TOKENIZER).write_bytes(files[checkpoint.TOKENIZER])
     for name in LEGAL:
         shutil.copyfile(HERE / name, directory / name)
-    write_manifest(directory)
+    modelfiles.write_manifest(directory)
 
 
-def _replace(into: Path, made: Path, old: Path) -> None:
-    """Put a finished directory in its place: whoever looks sees the old one, none, or the new one, all whole."""
-    if into.exists():
-        os.replace(into, old)
-    os.replace(made, into)
+@contextmanager
+def _progress() -> Iterator[checkpoint.Report]:
+    """A line for each step, and on a terminal a sign of life; without rich, lines alone."""
+    try:
+        from rich.console import Console  # noqa: PLC0415  # a build environment has none
+    except ImportError:
+        yield print
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    with console.status("Building the embedding model"):
+        yield console.print
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Recorder:
         return self.node(kind, *inputs, domain="com.microsoft", **attributes)
 
     def constant(self, values: NDArray[Any] | np.generic) -> str:
+        """Add values that are part of the model; their name."""
         name = f"constant_{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
         return name
@@ -49,4 +50,5 @@ class Recorder:
         graph = helper.make_graph(self._nodes, "perdure", [given], [made], self._constants)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="perdure")
-        return model.SerializeToString(deterministic=True)
+        data: bytes = model.SerializeToString(deterministic=True)
+        return data

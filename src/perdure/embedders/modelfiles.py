@@ -15,6 +15,11 @@ NAME: Final = "all-MiniLM-L6-v2-int8"
 VERSION: Final = "1"
 """Raised whenever a build gives other vectors: stores name the model that made theirs."""
 
+MODEL: Final = f"{NAME}/{VERSION}"
+DIMENSIONS: Final = 384
+MAX_TOKENS: Final = 256
+"""What the model was trained for; the rest of a text is not seen."""
+
 GRAPH: Final = "model.onnx"
 TOKENIZER: Final = "tokenizer.json"
 MANIFEST: Final = "manifest.json"
@@ -46,7 +51,7 @@ def find_model(directory: Path | None = None, *, environ: Mapping[str, str] = os
             return place
         faults.append(f"{place}: {fault}")
     raise ModelUnavailable(
-        f"The embedding model {NAME}/{VERSION} cannot be used ({'; '.join(faults)}). "
+        f"The embedding model {MODEL} cannot be used ({'; '.join(faults)}). "
         "Run `make model` in a checkout, or reinstall perdure from its wheel; "
         "set PERDURE_MODEL_DIR if the model lies elsewhere."
     )
