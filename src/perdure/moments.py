@@ -44,9 +44,14 @@ def parse_moment(value: object, *, name: str = "timestamp", day_end: bool = Fals
     return moment
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC; without a zone it is UTC already."""
+    return _aware(moment).astimezone(UTC)
+
+
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC, as in `2025-01-31T10:00:00+00:00`; microseconds only where there are any."""
-    return _aware(moment).astimezone(UTC).isoformat()
+    return in_utc(moment).isoformat()
 
 
 def micros(moment: datetime) -> int:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import groupby
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from perdure.moments import in_utc
 from perdure.types import Mention
 
-DAY: Final = timedelta(days=1)
-HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
 
-Choice: TypeAlias = Literal["last", "this", "next", "coming", "begun", "nearest"]
+_Choice: TypeAlias = Literal["last", "this", "next", "coming", "begun", "nearest"]
 
 
 class _Span(NamedTuple):
@@ -30,7 +32,7 @@ class _Here:
 
     now: datetime
     text: str
-    undated: Choice = "nearest"
+    undated: _Choice = "nearest"
     """Which one is meant by a day or month without a year, or a weekday without more."""
 
     @property
@@ -39,11 +41,6 @@ class _Here:
 
 
 _Resolve: TypeAlias = Callable[[_Here, re.Match[str]], _Span | None]
-
-
-class _Rule(NamedTuple):
-    pattern: str
-    resolve: _Resolve
 
 
 def mentions(text: str, said_at: datetime, language: str | None = "en") -> tuple[Mention, ...]:
@@ -75,8 +72,12 @@ def question_interval(query: str, reference: datetime, language: str | None = "e
     if word in ("between", "from") and len(times) > 1 and first.start < (end := times[1].mention.end):
         return Mention(text=query[start : times[1].end], start=first.start, end=end)
     if word in ("before", "until", "till"):
-        return Mention(text=first.text, start=_BEGINNING, end=first.start if word == "before" else first.end)
-    if word == "after" and first.end < (now := _utc(reference)):
+        return Mention(
+            text=first.text,
+            start=datetime.min.replace(tzinfo=UTC),
+            end=first.start if word == "before" else first.end,
+        )
+    if word == "after" and first.end < (now := in_utc(reference)):
         return Mention(text=first.text, start=first.end, end=now)
     return first
 
@@ -109,7 +110,7 @@ class _Found(NamedTuple):
     end: int
 
 
-def _find(text: str, said_at: datetime, language: str | None, undated: Choice) -> list[_Found]:
+def _find(text: str, said_at: datetime, language: str | None, undated: _Choice) -> list[_Found]:
     low = _lower(text)
     english = language is not None and language[:2] == "en"
     if not (_DIGIT.search(low) or (english and not _TRIGGERS.isdisjoint(_WORD.findall(low)))):
@@ -122,10 +123,8 @@ def _find(text: str, said_at: datetime, language: str | None, undated: Choice) -
         pattern, resolve = reader.rules[hit.lastgroup or ""]
         match = pattern.match(low, hit.start())
         if match and hit.start() >= (found[-1].end if found else 0):
-            try:
+            with suppress(OverflowError, ValueError):  # there is no 31 April, nor a day before the year 1
                 found += _resolved(low, match, resolve, here, zone)
-            except (OverflowError, ValueError):  # there is no 31 April, nor a day before the year 1
-                continue
     return found
 
 
@@ -140,7 +139,9 @@ def _resolved(
         return
     now = _utc_of(here.now, zone)
     span, end, zone = _clock(low, match.end(), span, zone)
-    first, last = _moments(span, zone)
+    first, length = _utc_of(span.start, zone), span.end - span.start
+    # What is shorter than a day keeps its length where the clock is put forward or back.
+    last = first + length if length < _DAY else _utc_of(span.end, zone)
     if since:
         start, last = since.start(), now if first < now else last
     if first < last:
@@ -149,7 +150,7 @@ def _resolved(
 
 def _clock(low: str, at: int, span: _Span, zone: tzinfo | None) -> tuple[_Span, int, tzinfo | None]:
     """Narrow a day to the hour or the part of it that follows in the text."""
-    if span.end - span.start > DAY or not (match := _CLOCK.match(low, at)):
+    if span.end - span.start > _DAY or not (match := _CLOCK.match(low, at)):
         return span, at, zone
     if part := match["part"]:
         return _part(span.start, part), match.end(), zone
@@ -158,32 +159,16 @@ def _clock(low: str, at: int, span: _Span, zone: tzinfo | None) -> tuple[_Span, 
         hour = hour % 12 + (12 if half[0] == "p" else 0)
     start = span.start.replace(hour=hour, minute=minute)
     if start < span.start:
-        start += DAY  # "last night at 2 am" is of the morning after
+        start += _DAY  # "last night at 2 am" is of the morning after
     if start >= span.end:
         return span, at, zone
     if offset := match["zone"]:
-        zone = UTC if offset == "z" else _offset(offset)
-    return _Span(start, start + HOUR), match.end(), zone
-
-
-def _offset(text: str) -> timezone:
-    hours, minutes = int(text[1:3]), int(text[-2:])
-    return timezone(timedelta(hours=hours, minutes=minutes) * (-1 if text[0] == "-" else 1))
-
-
-def _moments(span: _Span, zone: tzinfo | None) -> tuple[datetime, datetime]:
-    """In UTC; what is shorter than a day keeps its length where the clock is put forward or back."""
-    start = _utc_of(span.start, zone)
-    length = span.end - span.start
-    return start, start + length if length < DAY else _utc_of(span.end, zone)
+        zone = datetime.strptime(offset.upper(), "%z").tzinfo
+    return _Span(start, start + _HOUR), match.end(), zone
 
 
 def _utc_of(wall: datetime, zone: tzinfo | None) -> datetime:
     return wall.replace(tzinfo=zone).astimezone(UTC)
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.utcoffset() is not None else moment.replace(tzinfo=UTC)
 
 
 def _lower(text: str) -> str:
@@ -192,34 +177,28 @@ def _lower(text: str) -> str:
     return low if len(low) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
 
 
-# What rules are made of.
-
-
 def _midnight(year: int, month: int = 1, day: int = 1) -> datetime:
     return datetime.combine(date(year, month, day), time.min)
 
 
 def _day(year: int, month: int, day: int) -> _Span:
     start = _midnight(year, month, day)
-    return _Span(start, start + DAY)
+    return _Span(start, start + _DAY)
 
 
 def _months(year: int, month: int, count: int = 1) -> _Span:
     """`count` calendar months; the month may lie outside 1..12 and counts on."""
-    return _Span(_month_start(year, month), _month_start(year, month + count))
-
-
-def _month_start(year: int, month: int) -> datetime:
-    return _midnight(year + (month - 1) // 12, (month - 1) % 12 + 1)
+    first, last = (divmod(12 * year + month - 1 + more, 12) for more in (0, count))
+    return _Span(_midnight(first[0], first[1] + 1), _midnight(last[0], last[1] + 1))
 
 
 def _part(day: datetime, name: str) -> _Span:
     start, hours = {"morning": (5, 7), "afternoon": (12, 6), "evening": (18, 6), "night": (18, 11)}[name]
     midnight = day.replace(hour=0, minute=0)
-    return _Span(midnight + start * HOUR, midnight + (start + hours) * HOUR)
+    return _Span(midnight + start * _HOUR, midnight + (start + hours) * _HOUR)
 
 
-def _pick(here: _Here, spans: Iterable[_Span], choice: Choice) -> _Span | None:
+def _pick(here: _Here, spans: Iterable[_Span], choice: _Choice) -> _Span | None:
     """The one that is meant; the spans come in the order of time."""
     today, all_spans = here.today, tuple(spans)
     match choice:
@@ -236,7 +215,7 @@ def _pick(here: _Here, spans: Iterable[_Span], choice: Choice) -> _Span | None:
             return next(inside, next((s for s in all_spans if s.start.year == today.year), None))
         case "nearest":
             # From noon: which Friday is nearest must not depend on the hour.
-            noon = today + 12 * HOUR
+            noon = today + 12 * _HOUR
             return min(all_spans, key=lambda s: max(s.start - noon, noon - s.end, timedelta()), default=None)
 
 
@@ -244,10 +223,8 @@ def _years(here: _Here, span_of: Callable[[int], _Span]) -> list[_Span]:
     """What comes once a year: this year's with its neighbours, as far as they exist."""
     spans = []
     for year in range(here.now.year - 2, here.now.year + 3):
-        try:
+        with suppress(ValueError, OverflowError):
             spans.append(span_of(year))
-        except (ValueError, OverflowError):
-            continue
     return spans
 
 
@@ -266,12 +243,12 @@ def _around(here: _Here, unit: str, steps: int, blur: int = 0) -> _Span:
     today = here.today
     match unit:
         case "hour":
-            start = here.now.replace(minute=0, second=0, microsecond=0) + (steps - blur) * HOUR
-            return _Span(start, start + (1 + 2 * blur) * HOUR)
+            start = here.now.replace(minute=0, second=0, microsecond=0) + (steps - blur) * _HOUR
+            return _Span(start, start + (1 + 2 * blur) * _HOUR)
         case "day":
-            return _Span(today + (steps - blur) * DAY, today + (steps + blur + 1) * DAY)
+            return _Span(today + (steps - blur) * _DAY, today + (steps + blur + 1) * _DAY)
         case "week":
-            return _Span(today + (7 * (steps - blur) - 3) * DAY, today + (7 * (steps + blur) + 4) * DAY)
+            return _Span(today + (7 * (steps - blur) - 3) * _DAY, today + (7 * (steps + blur) + 4) * _DAY)
         case "month":
             return _months(today.year, today.month + steps - blur, 1 + 2 * blur)
         case _:
@@ -282,20 +259,18 @@ def _calendar(here: _Here, unit: str, steps: int) -> _Span:
     """The calendar's own week (from Monday), weekend, month or year, so many steps away."""
     if unit in ("month", "year"):
         return _around(here, unit, steps)
-    monday = here.today + (7 * steps - here.today.weekday()) * DAY
-    return _Span(monday + 5 * DAY, monday + 7 * DAY) if unit == "weekend" else _Span(monday, monday + 7 * DAY)
+    monday = here.today + (7 * steps - here.today.weekday()) * _DAY
+    return (
+        _Span(monday + 5 * _DAY, monday + 7 * _DAY) if unit == "weekend" else _Span(monday, monday + 7 * _DAY)
+    )
 
 
-def _count(words: str) -> tuple[int, int]:
+def _count(text: str) -> tuple[int, int]:
     """A number and how vague it is: "a few" is three, give or take one."""
-    if words[0] in "0123456789":
-        return int(words), 0
-    last = words.removesuffix(" of").split()[-1]
-    return (3, 1) if last in ("few", "several") else (_NUMBERS[last], 0)
-
-
-def _month_of(name: str) -> int:
-    return _MONTH_KEYS.index(name[:3]) + 1
+    word = next(word for word in reversed(text.split()) if word != "of")
+    if word.isdecimal():
+        return int(word), 0
+    return (3, 1) if word in ("few", "several") else (_NUMBERS[word], 0)
 
 
 def _is_month(here: _Here, match: re.Match[str]) -> bool:
@@ -311,28 +286,30 @@ _MONTH_NAMES: Final = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-_MONTH_KEYS: Final = tuple(name[:3].lower() for name in _MONTH_NAMES)
+_MONTH_NUMBERS: Final = {name[:3].lower(): number for number, name in enumerate(_MONTH_NAMES, start=1)}
 _WEEKDAY_KEYS: Final = ("mo", "tu", "we", "th", "fr", "sa", "su")
 _SEASONS: Final = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
 _HOLIDAYS: Final = {
-    r"christmas\s+eve": (12, 24),
-    r"christmas(?:\s+day)?": (12, 25),
-    r"new\s+year['’]?s\s+eve": (12, 31),
-    r"new\s+year(?:['’]?s(?:\s+day)?)?": (1, 1),
-    r"valentine['’]?s(?:\s+day)?": (2, 14),
-    r"halloween": (10, 31),
-    r"thanksgiving": (11, 0),
+    "christmaseve": (12, 24), "christmas": (12, 25), "christmasday": (12, 25), "halloween": (10, 31),
+    "newyearseve": (12, 31), "newyearsday": (1, 1), "valentinesday": (2, 14), "thanksgiving": (11, 0),
+}  # fmt: skip
+_STEPS: Final = {
+    "last": -1,
+    "this past": -1,
+    "past": -1,
+    "this": 0,
+    "next": 1,
+    "coming": 1,
+    "before last": -2,
+    "after next": 2,
 }
-_STEPS: Final = {"last": -1, "this past": -1, "past": -1, "this": 0, "next": 1, "coming": 1}
-_CHOICES: Final[dict[str, Choice]] = {
+_CHOICES: Final[dict[str, _Choice]] = {
     "last": "last", "this past": "last", "past": "last", "this": "this", "next": "next", "coming": "next",
 }  # fmt: skip
-_NUMBERS: Final = {"a": 1, "an": 1, "one": 1, "couple": 2} | {
-    word: number
-    for number, word in enumerate(
-        ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), start=2
-    )
-}
+_NUMBERS: Final = {
+    "a": 1, "an": 1, "one": 1, "couple": 2, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6,
+    "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
+}  # fmt: skip
 
 _WHICH = r"(?P<which>this past|last|past|this|next|coming)"
 _MONTHS = (
@@ -353,55 +330,47 @@ _AMOUNT = (
     r"(?:a )?couple(?: of)?|(?:a )?few|several)"
 )
 _UNITS = r"(?:hour|day|week|month|year)"
-
 _TWO = r"[0-9]{1,2}"
 _DATED_YEAR = r"(?:1[0-9]|20|21)[0-9]{2}"
 
-_NEUTRAL_RULES: Final[list[_Rule]] = []
-_ENGLISH_RULES: Final[list[_Rule]] = []
+_NEUTRAL_RULES: Final[list[tuple[str, _Resolve]]] = []
+_ENGLISH_RULES: Final[list[tuple[str, _Resolve]]] = []
 
 
-def _neutral(*patterns: str) -> Callable[[_Resolve], _Resolve]:
-    """Makes a rule of every language; in a pattern a space is any white space, `lead` is not part of the mention."""
-    return _added_to(_NEUTRAL_RULES, patterns)
+def _rule(*patterns: str, english: bool = True) -> Callable[[_Resolve], _Resolve]:
+    """Makes a rule; where two could begin, the one that is written first is tried first.
 
+    In a pattern a space is any white space, and `lead` is not part of the mention.
+    """
 
-def _english(*patterns: str) -> Callable[[_Resolve], _Resolve]:
-    """Makes a rule of English; where two rules could begin, the one that is written first is tried first."""
-    return _added_to(_ENGLISH_RULES, patterns)
-
-
-def _added_to(rules: list[_Rule], patterns: tuple[str, ...]) -> Callable[[_Resolve], _Resolve]:
     def add(resolve: _Resolve) -> _Resolve:
-        rules.extend(_Rule(pattern, resolve) for pattern in patterns)
+        rules = _ENGLISH_RULES if english else _NEUTRAL_RULES
+        rules.extend((pattern, resolve) for pattern in patterns)
         return resolve
 
     return add
 
 
-@_neutral(
+@_rule(
+    # 2024-05-08, 2024/05/08, 2024.05.08; 8.5.2024, 13/4/2024
     rf"(?<![0-9a-z_/.-]){_DATED_YEAR}(?:-{_TWO}-|/{_TWO}/|\.{_TWO}\.){_TWO}(?![0-9]|[-/.][0-9])",
-)
-def _iso(_here: _Here, match: re.Match[str]) -> _Span | None:
-    year, month, day = (int(number) for number in re.findall(r"[0-9]+", match[0]))
-    return _day(year, month, day)
-
-
-@_neutral(
     rf"(?<![0-9a-z_/.-])(?<!version\s){_TWO}(?:\.\s?{_TWO}\.\s?|/{_TWO}/){_DATED_YEAR}(?![0-9]|[-/.][0-9])",
+    english=False,
 )
-def _day_first(_here: _Here, match: re.Match[str]) -> _Span | None:
-    day, month, year = (int(number) for number in re.findall(r"[0-9]+", match[0]))
-    if "." in match[0]:
-        return _day(year, month, day)
-    if month > 12:
-        return _day(year, day, month)
-    return _day(year, month, day) if day > 12 or day == month else None
+def _numeric(_here: _Here, match: re.Match[str]) -> _Span | None:
+    first, second, third = (int(number) for number in re.findall(r"[0-9]+", match[0]))
+    if first > 31:
+        return _day(first, second, third)
+    if "." in match[0] or first > 12 or first == second:
+        return _day(third, second, first)
+    return _day(third, first, second) if second > 12 else None
 
 
-@_neutral(
+@_rule(
+    # 2024年5月8日, 5月8日, 2024年
     rf"(?<![0-9])(?={_DATED_YEAR}\s?[年년]|{_TWO}\s?[月월])(?:(?P<year>{_DATED_YEAR})\s?[年년]\s?)?"
     rf"(?:(?P<month>{_TWO})\s?[月월]\s?(?:(?P<day>{_TWO})\s?[日号號일])?)?",
+    english=False,
 )
 def _cjk(here: _Here, match: re.Match[str]) -> _Span | None:
     if not match["month"]:
@@ -412,7 +381,7 @@ def _cjk(here: _Here, match: re.Match[str]) -> _Span | None:
     return _yearly(here, match, lambda year: _day(year, month, int(day)) if day else _months(year, month))
 
 
-@_english(
+@_rule(
     # 8 May 2023, the 8th of May, 8-10 May
     rf"\b(?:{_WEEKDAYS},? )?(?:the )?(?P<day>{_TWO})(?P<ordinal>st|nd|rd|th)?(?:\s?[-–]\s?(?P<to>{_TWO}))?"
     rf" (?:of )?{_MONTHS}(?:(?:,? (?P<year>{_YEARS}))|(?: {_THAT_YEAR}))?",
@@ -423,24 +392,28 @@ def _cjk(here: _Here, match: re.Match[str]) -> _Span | None:
 def _month_day(here: _Here, match: re.Match[str]) -> _Span | None:
     if not _is_month(here, match):
         return None
-    month, first, last = _month_of(match["month"]), int(match["day"]), int(match["to"] or match["day"])
+    month, first, last = (
+        _MONTH_NUMBERS[match["month"][:3]],
+        int(match["day"]),
+        int(match["to"] or match["day"]),
+    )
     return _yearly(
-        here, match, lambda year: _Span(_day(year, month, first).start, _day(year, month, last).end)
+        here, match, lambda year: _Span(_midnight(year, month, first), _day(year, month, last).end)
     )
 
 
-@_english(
+@_rule(
     # between March and May 2023, from November to January
     rf"\b(?:between|from) {_MONTHS} (?:and|to|until|till) {_MONTHS.replace('<month>', '<to_month>')}"
     rf"(?! ?[0-9]{{1,2}}\b)(?:(?:,? (?P<year>{_YEARS}))|(?: {_THAT_YEAR}))?",
 )
 def _month_range(here: _Here, match: re.Match[str]) -> _Span | None:
-    first, last = _month_of(match["month"]), _month_of(match["to_month"])
+    first, last = _MONTH_NUMBERS[match["month"][:3]], _MONTH_NUMBERS[match["to_month"][:3]]
     count = (last - first) % 12 + 1
     return _yearly(here, match, lambda year: _months(year - (first > last), first, count))
 
 
-@_english(
+@_rule(
     # May 2023, May last year
     rf"\b{_MONTHS}(?:(?:,|of)? (?:of )?(?P<year>{_YEARS}){_NOT_COUNTED}|(?: (?:of )?{_THAT_YEAR}))",
     # in May, last May
@@ -448,11 +421,11 @@ def _month_range(here: _Here, match: re.Match[str]) -> _Span | None:
     rf"|{_WHICH} ){_MONTHS}(?! ?[0-9])",
 )
 def _month(here: _Here, match: re.Match[str]) -> _Span | None:
-    month = _month_of(match["month"])
+    month = _MONTH_NUMBERS[match["month"][:3]]
     return _yearly(here, match, lambda year: _months(year, month)) if _is_month(here, match) else None
 
 
-@_english(
+@_rule(
     # summer 2022, last summer
     r"\b(?:(?P<which>last|past|this|next|coming) (?P<season>spring|summer|autumn|fall|winter)\b)",
     rf"\b(?P<season>spring|summer|autumn|fall|winter) (?:of )?(?:(?P<year>{_YEARS}){_NOT_COUNTED}|{_THAT_YEAR}\b)",
@@ -462,7 +435,7 @@ def _season(here: _Here, match: re.Match[str]) -> _Span | None:
     return _yearly(here, match, lambda year: _months(year, month, 3))
 
 
-@_english(
+@_rule(
     # Christmas Eve, last Christmas
     rf"\b(?:{_WHICH} |(?P<lead>(?:on|at|for|since|over|until|till|by|before|after|during|around) ))?"
     r"(?P<holiday>christmas eve|christmas day|new year['’]?s eve|new year['’]?s day|valentine['’]?s day)\b",
@@ -470,14 +443,14 @@ def _season(here: _Here, match: re.Match[str]) -> _Span | None:
     r"(?P<holiday>christmas|halloween|thanksgiving)\b(?: (?P<year>20[0-9][0-9])\b)?",
 )
 def _holiday(here: _Here, match: re.Match[str]) -> _Span | None:
-    month, day = next(date for name, date in _HOLIDAYS.items() if re.fullmatch(name, match["holiday"]))
+    month, day = _HOLIDAYS[re.sub(r"[^a-z]", "", match["holiday"])]
     if day:
         return _yearly(here, match, lambda year: _day(year, month, day))
     # Thanksgiving is the fourth Thursday of November.
     return _yearly(here, match, lambda year: _day(year, 11, 28 - (_midnight(year, 11).weekday() + 3) % 7))
 
 
-@_english(
+@_rule(
     # last Friday, on Friday, Friday next week
     rf"\b(?P<habit>(?:every|each|most) )?(?:{_WHICH} )?(?P<weekday>{_WEEKDAYS})\b(?: (?P<which_week>last|this|next) week\b)?",
     rf"\b(?P<habit>every )?(?:{_WHICH} )(?P<weekday>{_SHORT_WEEKDAYS})\b(?P<which_week>)",
@@ -488,107 +461,79 @@ def _weekday(here: _Here, match: re.Match[str]) -> _Span | None:
     number = _WEEKDAY_KEYS.index(match["weekday"][:2])
     if week := match["which_week"]:
         monday = _calendar(here, "week", _STEPS[week]).start
-        return _Span(monday + number * DAY, monday + (number + 1) * DAY)
-    first = here.today + ((number - here.today.weekday()) % 7 - 7) * DAY
-    spans = (_Span(first + days * DAY, first + (days + 1) * DAY) for days in (0, 7, 14))
+        return _Span(monday + number * _DAY, monday + (number + 1) * _DAY)
+    first = here.today + ((number - here.today.weekday()) % 7 - 7) * _DAY
+    spans = (_Span(first + days * _DAY, first + (days + 1) * _DAY) for days in (0, 7, 14))
     choice = _CHOICES.get(match["which"] or "", here.undated)
     return _pick(here, spans, "coming" if choice == "this" else choice)
 
 
-@_english(
+@_rule(
     # yesterday, the day after tomorrow, this morning, last night
-    r"\b(?:(?:the )?day before yesterday|(?:the )?day after tomorrow|yesterday|tomorrow|today|tonight)\b",
+    r"\b(?:(?:the )?(?P<two>day) (?:before|after) )?(?P<day>yesterday|tomorrow)\b",
+    r"\b(?P<day>today|tonight)\b(?P<two>)",
+    r"\b(?P<day>this|last) (?P<part>morning|afternoon|evening|night)\b(?P<two>)",
 )
 def _relative_day(here: _Here, match: re.Match[str]) -> _Span | None:
-    words = match[0].split()
-    steps = {"yesterday": -1, "tomorrow": 1}.get(words[-1], 0) * (2 if "day" in words else 1)
-    day = here.today + steps * DAY
-    if words[-1] == "tonight":
-        return _part(day, "night")
-    return _Span(day, day + DAY)
+    steps = {"yesterday": -1, "last": -1, "tomorrow": 1}.get(match["day"], 0)
+    day = here.today + steps * (2 if match["two"] else 1) * _DAY
+    part = "night" if match["day"] == "tonight" else match.groupdict().get("part")
+    return _part(day, part) if part else _Span(day, day + _DAY)
 
 
-@_english(
-    r"\b(?P<day_of>this|last) (?P<part>morning|afternoon|evening|night)\b",
-)
-def _part_of_day(here: _Here, match: re.Match[str]) -> _Span | None:
-    return _part(here.today - DAY if match["day_of"] == "last" else here.today, match["part"])
-
-
-@_english(
-    # last week, the month after next, the weekend
+@_rule(
+    # last week, the month after next
     rf"\b{_WHICH} (?P<unit>week|weekend|month|year)\b",
+    r"\b(?:the )?(?P<unit>week|weekend|month|year) (?P<which>before last|after next)\b",
+    r"\b(?P<lead>(?:at|over|on|during|for|after|before) )the (?P<unit>weekend)\b(?P<which>)",
 )
 def _calendar_unit(here: _Here, match: re.Match[str]) -> _Span | None:
-    return _calendar(here, match["unit"], _STEPS[match["which"]])
-
-
-@_english(
-    r"\b(?:the )?(?P<unit>week|weekend|month|year) (?P<side>before last|after next)\b",
-)
-def _beyond(here: _Here, match: re.Match[str]) -> _Span | None:
-    return _calendar(here, match["unit"], -2 if match["side"] == "before last" else 2)
-
-
-@_english(
-    r"\b(?P<lead>(?:at|over|on|during|for|after|before|this) )the weekend\b",
-)
-def _weekend(here: _Here, _match: re.Match[str]) -> _Span | None:
+    if which := " ".join(match["which"].split()):
+        return _calendar(here, match["unit"], _STEPS[which])
     return _pick(here, (_calendar(here, "weekend", steps) for steps in (-1, 0, 1)), here.undated)
 
 
-@_english(
-    # three days ago, in two weeks, two weeks from now, the past few months
-    rf"\b(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s? ago\b",
+@_rule(
+    # three days ago, in two weeks, two weeks from now
+    rf"\b(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s? (?P<ago>ago)\b",
+    rf"\bin (?!an? (?!few|couple))(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s?\b(?! ago\b)(?P<ago>)",
+    rf"\b(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s? from (?:now|today)\b(?P<ago>)",
 )
-def _ago(here: _Here, match: re.Match[str]) -> _Span | None:
+def _away(here: _Here, match: re.Match[str]) -> _Span | None:
     count, blur = _count(match["n"])
-    return _around(here, match["unit"], -count, blur)
+    return _around(here, match["unit"], -count if match["ago"] else count, blur)
 
 
-@_english(
-    rf"\bin (?!an? (?!few|couple))(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s?\b(?! ago\b)",
-    rf"\b(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s? from (?:now|today)\b",
-)
-def _ahead(here: _Here, match: re.Match[str]) -> _Span | None:
-    count, blur = _count(match["n"])
-    return _around(here, match["unit"], count, blur)
-
-
-@_english(
-    rf"\b(?P<way>past|last|next) (?P<n>{_AMOUNT}) (?P<unit>day|week|month|year)s?\b",
-)
+@_rule(rf"\b(?P<way>past|last|next) (?P<n>{_AMOUNT}) (?P<unit>day|week|month|year)s?\b")
 def _stretch(here: _Here, match: re.Match[str]) -> _Span | None:
     """A stretch of the past ends with today, one of the future begins with it."""
     count, blur = _count(match["n"] or "one")
     far = (count + blur) * (1 if match["way"] == "next" else -1)
-    tomorrow = here.today + DAY
     if match["unit"] in ("day", "week"):
-        edge = here.today + far * (7 if match["unit"] == "week" else 1) * DAY
+        edge = here.today + far * (7 if match["unit"] == "week" else 1) * _DAY
     else:
         months = far * (12 if match["unit"] == "year" else 1)
-        edge = _months(here.now.year, here.now.month + months).start + (here.now.day - 1) * DAY
-    return _Span(here.today, edge + DAY) if far > 0 else _Span(edge, tomorrow)
+        edge = _months(here.now.year, here.now.month + months).start + (here.now.day - 1) * _DAY
+    return _Span(here.today, edge + _DAY) if far > 0 else _Span(edge, here.today + _DAY)
 
 
-@_english(
+@_rule(
     # on the 5th
     rf"(?:^|\b(?P<lead>(?:on|by|until|till|since|from|before|after|it['’]s|is|was) ))the (?P<day>{_TWO})(?:st|nd|rd|th)\b"
     r"(?: of (?P<which_month>last|this|next) month\b|(?=\s*(?:[.,;:!?)]|$)| (?:at|and)\b))",
 )
 def _day_of_month(here: _Here, match: re.Match[str]) -> _Span | None:
     spans = []
-    for steps in (-2, -1, 0, 1, 2):
+    which = match["which_month"]
+    for steps in (_STEPS[which],) if which else (-2, -1, 0, 1, 2):
         month = _around(here, "month", steps)
-        day = month.start + (int(match["day"]) - 1) * DAY
-        if month.start <= day < month.end and (
-            not match["which_month"] or steps == _STEPS[match["which_month"]]
-        ):
-            spans.append(_Span(day, day + DAY))
-    return _pick(here, spans, "nearest" if match["which_month"] else here.undated)
+        day = month.start + (int(match["day"]) - 1) * _DAY
+        if month.start <= day < month.end:
+            spans.append(_Span(day, day + _DAY))
+    return _pick(here, spans, "nearest" if which else here.undated)
 
 
-@_english(
+@_rule(
     # in the 90s, the 1990s
     r"\b(?:the|early|late|mid)(?: |-)['’]?(?P<century>19|20)?(?P<tens>[0-9])0['’]?s\b",
 )
@@ -598,75 +543,36 @@ def _decade(_here: _Here, match: re.Match[str]) -> _Span | None:
     return _months(century * 100 + tens * 10, 1, 120)
 
 
-@_english(
-    # 2019-2021, from 2019 to 2021; in 2019
-    r"(?<![0-9./-])(?:\b(?:from|between) )?\b(?P<first>(?:19|20)[0-9]{2})"
-    rf"(?:\s?[-–]\s?| (?:to|and|until|till) )(?P<final>{_YEARS})(?!-){_NOT_COUNTED}",
-)
-def _year_range(_here: _Here, match: re.Match[str]) -> _Span | None:
-    first, last = int(match["first"]), int(match["final"])
-    return _Span(_midnight(first), _midnight(last + 1)) if first < last else None
-
-
-@_english(
+@_rule(
+    # 2019-2021, from 2019 to 2021
+    r"(?<![0-9./-])(?:\b(?:from|between) )?\b(?P<year>(?:19|20)[0-9]{2})"
+    rf"(?:\s?[-–]\s?| (?:to|and|until|till) )(?P<last>{_YEARS})(?!-){_NOT_COUNTED}",
+    # in 2019, (2019); nothing but 2019
     r"(?:\b(?P<lead>(?:in|since|until|till|during|before|after|year|early|late|mid|class of|(?:end|start|beginning) of)"
-    rf"(?: |-))|(?<=\()|^)(?P<year>{_YEARS}){_NOT_COUNTED}(?!\s?[-–][0-9])",
+    rf"(?: |-))|(?<=\())(?P<year>{_YEARS}){_NOT_COUNTED}(?!\s?[-–][0-9])",
+    rf"^(?P<year>{_YEARS})\W?$",
 )
 def _year(_here: _Here, match: re.Match[str]) -> _Span | None:
-    return _months(int(match["year"]), 1, 12)
+    first = int(match["year"])
+    last = int(match.groupdict().get("last") or first)
+    return _Span(_midnight(first), _midnight(last + 1)) if first <= last else None
 
 
-class _Reader(NamedTuple):
-    any_rule: re.Pattern[str]
-    """All rules in one expression, where each is a group named `r` and its number."""
-    rules: dict[str, tuple[re.Pattern[str], _Resolve]]
+class _Reader:
+    """All rules in one expression, where each is a group named `r` and its number; and each for itself."""
 
-
-def _opening() -> str:
-    """A digit or a word that some rule begins with, by first letter: most words are passed over at one glance."""
-    by_letter = (
-        f"{letter}(?:{'|'.join(word[1:] for word in words)})"
-        for letter, words in groupby(_OPENERS, lambda w: w[0])
-    )
-    return rf"(?<![a-z0-9_])(?=[0-9]|(?:{'|'.join(by_letter)})\b)"
-
-
-def _reader(rules: list[_Rule]) -> _Reader:
-    patterns = [rule.pattern.replace(" ", r"\s{1,3}") for rule in rules]
-    unnamed = (re.sub(r"\(\?P<\w+>", "(?:", pattern) for pattern in patterns)
-    alternatives = "|".join(f"(?P<r{number}>{pattern})" for number, pattern in enumerate(unnamed))
-    return _Reader(
-        re.compile(f"{_opening()}(?:{alternatives})"),
-        {f"r{number}": (re.compile(patterns[number]), rule.resolve) for number, rule in enumerate(rules)},
-    )
+    def __init__(self, rules: list[tuple[str, _Resolve]]) -> None:
+        patterns = [pattern.replace(" ", r"\s{1,3}") for pattern, _ in rules]
+        unnamed = (re.sub(r"\(\?P<\w+>", "(?:", pattern) for pattern in patterns)
+        alternatives = "|".join(f"(?P<r{number}>{pattern})" for number, pattern in enumerate(unnamed))
+        # Most words are passed over at one glance: by first letter, the words that some rule begins with.
+        letters = groupby(sorted(_OPENERS), lambda word: word[0])
+        openers = "|".join(f"{letter}(?:{'|'.join(word[1:] for word in words)})" for letter, words in letters)
+        self.any_rule = re.compile(rf"(?<![a-z0-9_])(?=[0-9]|(?:{openers})\b)(?:{alternatives})")
+        self.rules = {f"r{n}": (re.compile(patterns[n]), resolve) for n, (_, resolve) in enumerate(rules)}
 
 
 _WORD: Final = re.compile(r"[a-z]+")
-_OPENERS: Final = sorted(
-    _WORD.findall(
-        """a after an apr april around at aug august autumn before beginning between by christmas class coming couple day
-    dec december during each early eight eleven end every fall feb february few five for four friday from halloween in
-    is it jan january jul july jun june last late mar march may mid monday month most new next nine nov november oct
-    october of on one over past saturday sep sept september seven several since six spring start summer sunday ten
-    thanksgiving the this three thursday till today tomorrow tonight twelve two until tuesday valentine was wednesday
-    week weekend winter year yesterday"""
-    )
-)
-
-_NEUTRAL: Final = _reader(_NEUTRAL_RULES)
-_ENGLISH: Final = _reader(_NEUTRAL_RULES + _ENGLISH_RULES)
-
-_CLOCK: Final = re.compile(
-    r"(?:,?\s{1,3}(?:in the\s)?(?P<part>morning|afternoon|evening|night)\b)"
-    r"|(?:t|,?\s{1,3}(?:(?:at|around|about|@)\s{0,3})?)(?P<hour>[01]?[0-9]|2[0-3])"
-    r"(?=:|\s?[ap]\.?m\b)(?::(?P<minute>[0-5][0-9])(?::[0-5][0-9](?:[.,][0-9]{1,9})?)?)?"
-    r"(?![0-9])(?:\s?(?P<half>[ap])\.?m\b\.?)?(?P<zone>z\b|[+-][0-9]{2}:?[0-9]{2}(?![0-9]))?"
-)
-_SINCE: Final = re.compile(r"\bsince\s{1,3}(?:early\s|late\s|mid-?\s?|the\s)?$")
-_RELATION: Final = re.compile(r"\b(between|from|before|until|till|after)\s{1,3}(?:the\s{1,3})?$")
-_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
-
-_DIGIT: Final = re.compile(r"[0-9]")
 _TRIGGERS: Final = frozenset(
     _WORD.findall(
         """yesterday today tonight tomorrow ago morning afternoon evening night hour hours day days week weeks weekend
@@ -677,3 +583,24 @@ _TRIGGERS: Final = frozenset(
     )
 )
 """Every English mention without a digit has one of these words."""
+_OPENERS: Final = _TRIGGERS.union(
+    _WORD.findall(
+        """a after an around at before beginning between by class coming couple during each early eight eleven end every
+        few five for four from in is it last late mid most new next nine of on one over past seven several since six
+        start ten the this three till twelve two until was"""
+    )
+)
+"""Every English mention begins with one of these words or with a digit."""
+
+_NEUTRAL: Final = _Reader(_NEUTRAL_RULES)
+_ENGLISH: Final = _Reader(_NEUTRAL_RULES + _ENGLISH_RULES)
+
+_CLOCK: Final = re.compile(
+    r"(?:,?\s{1,3}(?:in the\s)?(?P<part>morning|afternoon|evening|night)\b)"
+    r"|(?:t|,?\s{1,3}(?:(?:at|around|about|@)\s{0,3})?)(?P<hour>[01]?[0-9]|2[0-3])"
+    r"(?=:|\s?[ap]\.?m\b)(?::(?P<minute>[0-5][0-9])(?::[0-5][0-9](?:[.,][0-9]{1,9})?)?)?"
+    r"(?![0-9])(?:\s?(?P<half>[ap])\.?m\b\.?)?(?P<zone>z\b|[+-][0-9]{2}:?[0-9]{2}(?![0-9]))?"
+)
+_SINCE: Final = re.compile(r"\bsince\s{1,3}(?:early\s|late\s|mid-?\s?|the\s)?$")
+_RELATION: Final = re.compile(r"\b(between|from|before|until|till|after)\s{1,3}(?:the\s{1,3})?$")
+_DIGIT: Final = re.compile(r"[0-9]")
