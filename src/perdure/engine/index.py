@@ -1,0 +1,287 @@
+"""The in-memory index of one partition, which grows with it and is never built anew because something was added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.engine.columns import Column, Labels, Postings, Rows
+from perdure.engine.words.analysis import languages_of
+from perdure.engine.words.language import LANGUAGES
+from perdure.ports import EntryRow
+
+Mask = NDArray[np.bool_]
+
+NEVER = np.iinfo(np.int64).max
+"""In a column of times: no end."""
+_NOWHERE = np.iinfo(np.int64).min
+"""The place of what has no neighbours."""
+
+_COMPACT_FRACTION = 0.25
+_COMPACT_ROWS = 64
+"""So few dead rows are not worth the trouble."""
+_LINK_ONE_BY_ONE = 64
+"""New rows up to which each is tied to its session by itself; more are sorted all together."""
+
+
+class PartitionIndex:
+    """The rows of a partition as columns, their words as postings, their vectors as one matrix.
+
+    Row 0 is nobody: it stands for "no neighbour", so that evidence can be sent to a neighbour without asking
+    whether there is one. Columns have one element for each row, dead ones included (`alive` tells).
+    Not safe to change while another thread reads.
+    """
+
+    def __init__(self, dimensions: int | None) -> None:
+        """Empty; `dimensions` of the vectors, None when there is no model (then vectors are not kept)."""
+        self.dimensions = dimensions or 0
+        self.head = 0
+        self.ids: list[str] = [""]
+        self.ords: Column[np.int64] = Column(np.int64, size=1)
+        self.alive: Column[np.bool_] = Column(np.bool_, size=1)
+        self.places: Column[np.int64] = Column(np.int64, size=1)
+        self.previous: Column[np.int32] = Column(np.int32, size=1)
+        self.next: Column[np.int32] = Column(np.int32, size=1)
+        self.sessions: Column[np.int32] = Column(np.int32, size=1)
+        self.voices: Column[np.int32] = Column(np.int32, size=1)
+        self.from_user: Column[np.bool_] = Column(np.bool_, size=1)
+        self.flags: Column[np.int64] = Column(np.int64, size=1)
+        self.lengths: Column[np.float32] = Column(np.float32, size=1)
+        self.said_at: Column[np.int64] = Column(np.int64, size=1)
+        self.valid_from: Column[np.int64] = Column(np.int64, size=1)
+        self.valid_to: Column[np.int64] = Column(np.int64, size=1)
+        self.expires_at: Column[np.int64] = Column(np.int64, size=1)
+        self.postings = Postings()
+        self.speakers = Labels()
+        self.dates = Labels()
+        self.speakers.extend([b""])
+        self.dates.extend([b""])
+        self._pieces: Column[np.int32] = Column(np.int32, size=1)
+        self._vectors: Column[np.float32] = Column(np.float32, width=self.dimensions)
+        self._session_codes: dict[str, int] = {}
+        self._voice_codes: dict[str, int] = {}
+        self._ends: dict[int, int] = {}
+        """The last row of each session."""
+        self._by_language = np.zeros(len(LANGUAGES), np.int64)
+        self._dead = 0
+
+    def __len__(self) -> int:
+        """How many rows are alive."""
+        return len(self.ids) - 1 - self._dead
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, to be weighed against the memory that indexes may use."""
+        columns = sum(column.nbytes for column in self._columns())
+        labels = (
+            self.speakers.nbytes
+            + self.dates.nbytes
+            + 150 * (len(self._session_codes) + len(self._voice_codes))
+        )
+        return columns + self._vectors.nbytes + self.postings.nbytes + labels + 100 * len(self.ids)
+
+    @property
+    def languages(self) -> list[int]:
+        """The languages that texts alive were stemmed in, as places in `LANGUAGES`."""
+        return [int(place) for place in np.flatnonzero(self._by_language)]
+
+    @property
+    def session_count(self) -> int:
+        """Codes in `sessions` are smaller than this."""
+        return len(self._session_codes) + 1
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether any text was stored with a vector."""
+        return len(self._vectors.values) > 0
+
+    def apply(self, rows: Sequence[EntryRow], dead: Iterable[int] = (), *, head: int) -> None:
+        """Take in what came to the partition up to the sequence `head`.
+
+        Args:
+            rows: by ascending `ord`; those not newer than what is held are known and passed over.
+            dead: `ord`s that are retired or erased; unknown ones are passed over.
+        """
+        first = len(self.ids)
+        newest = int(self.ords.values[-1])
+        self._append([row for row in rows if row.ord > newest])
+        self._retire(self.rows_of(dead))
+        self._link(np.arange(first, len(self.ids), dtype=np.int32))
+        if self._dead > max(_COMPACT_ROWS, _COMPACT_FRACTION * len(self.ids)):
+            self._compact()
+        self.head = head
+
+    def rows_of(self, ords: Iterable[int]) -> Rows:
+        """The rows alive with these `ord`s, ascending."""
+        wanted = np.unique(np.fromiter(ords, np.int64))
+        if not len(wanted):
+            return np.zeros(0, np.int32)
+        held = self.ords.values
+        places = np.searchsorted(held, wanted)
+        known = places[places < len(held)]
+        rows: Rows = known[held[known] == wanted[: len(known)]].astype(np.int32)
+        found: Rows = rows[self.alive.values[rows]]
+        return found
+
+    def mask(self, ords: Iterable[int]) -> Mask:
+        """True at the rows with these `ord`s."""
+        mask = np.zeros(len(self.ids), np.bool_)
+        mask[self.rows_of(ords)] = True
+        return mask
+
+    def visible(
+        self, now: int, *, as_of: int | None = None, expired: bool = False, superseded: bool = False
+    ) -> Mask:
+        """The rows alive that may be seen at `now` (microseconds since the epoch).
+
+        Args:
+            as_of: only what was true in the world then.
+            expired: also what has expired.
+            superseded: also what is true no more.
+        """
+        seen: Mask = self.alive.values.copy()
+        if not expired:
+            seen &= self.expires_at.values > now
+        if as_of is not None:
+            seen &= (self.valid_from.values <= as_of) & (as_of < self.valid_to.values)
+        elif not superseded:
+            seen &= self.valid_to.values > now
+        return seen
+
+    def cosines(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Each row's best cosine over its pieces, for a query of unit length; NaN without a vector."""
+        scores = self._vectors.values @ query
+        pieces = self._pieces.values
+        found = np.full(len(pieces), np.nan, np.float32)
+        holders = np.flatnonzero(pieces)
+        if len(holders) == len(scores):
+            found[holders] = scores
+        elif len(holders):
+            counts = pieces[holders]
+            found[holders] = np.maximum.reduceat(scores, np.cumsum(counts) - counts)
+        return found
+
+    def _append(self, rows: Sequence[EntryRow]) -> None:
+        if not rows:
+            return
+        first = len(self.ids)
+        lengths = np.array([len(row.words) // 8 for row in rows], np.int32)
+        flags = np.array([row.flags for row in rows], np.int64)
+        self.ids.extend(row.id for row in rows)
+        self.ords.extend(np.array([row.ord for row in rows], np.int64))
+        self.alive.extend(np.ones(len(rows), np.bool_))
+        self.places.extend(_numbers([row.place for row in rows], _NOWHERE))
+        self.previous.extend(np.zeros(len(rows), np.int32))
+        self.next.extend(np.zeros(len(rows), np.int32))
+        self.sessions.extend(_codes(self._session_codes, [row.session for row in rows]))
+        self.voices.extend(_codes(self._voice_codes, [row.speaker or row.role for row in rows]))
+        self.from_user.extend(np.array([row.role == "user" for row in rows], np.bool_))
+        self.flags.extend(flags)
+        self.lengths.extend(lengths)
+        self.said_at.extend(np.array([row.said_at for row in rows], np.int64))
+        self.valid_from.extend(_numbers([row.valid_from for row in rows], -NEVER))
+        self.valid_to.extend(_numbers([row.valid_to for row in rows], NEVER))
+        self.expires_at.extend(_numbers([row.expires_at for row in rows], NEVER))
+        self.speakers.extend([row.speaker_words for row in rows])
+        self.dates.extend([row.date_words for row in rows])
+        numbers = np.arange(first, len(self.ids), dtype=np.int32)
+        self.postings.extend(
+            np.frombuffer(b"".join([row.words for row in rows]), "<u8"), np.repeat(numbers, lengths)
+        )
+        self._by_language += np.bincount(languages_of(flags), minlength=len(LANGUAGES))
+        self._append_vectors([row.vectors for row in rows])
+
+    def _append_vectors(self, vectors: list[bytes]) -> None:
+        size = 2 * self.dimensions
+        if not size:
+            self._pieces.extend(np.zeros(len(vectors), np.int32))
+            return
+        self._pieces.extend(np.array([len(held) // size for held in vectors], np.int32))
+        self._vectors.extend(np.frombuffer(b"".join(vectors), "<f2").reshape(-1, self.dimensions))
+
+    def _retire(self, rows: Rows) -> None:
+        for row in rows:
+            before, after = self.previous.values[row], self.next.values[row]
+            self.next.values[before], self.previous.values[after] = after, before
+            session = int(self.sessions.values[row])
+            if self._ends.get(session) == row:
+                self._ends[session] = int(before)
+        self._untie(rows)
+        self.alive.values[rows] = False
+        self._by_language -= np.bincount(languages_of(self.flags.values[rows]), minlength=len(LANGUAGES))
+        self._dead += len(rows)
+
+    def _link(self, new: Rows) -> None:
+        """Tie new rows to those before and after them in their sessions."""
+        new = new[self.alive.values[new] & (self.places.values[new] != _NOWHERE)]
+        if len(new) > _LINK_ONE_BY_ONE:
+            self._relink(np.arange(1, len(self.ids), dtype=np.int32))
+            return
+        disturbed: set[int] = set()
+        for row in new:
+            session = int(self.sessions.values[row])
+            end = self._ends.get(session, 0)
+            if end and self.places.values[end] > self.places.values[row]:
+                disturbed.add(session)
+                continue
+            self._ends[session] = int(row)
+            self.next.values[end], self.previous.values[row] = row, end
+            self._untie(np.zeros(1, np.int32))
+        for session in disturbed:
+            self._relink(np.flatnonzero(self.sessions.values == session).astype(np.int32))
+
+    def _relink(self, rows: Rows) -> None:
+        """Chain all rows of some sessions by place, then age."""
+        rows = rows[self.alive.values[rows] & (self.places.values[rows] != _NOWHERE)]
+        self._untie(rows)
+        sessions = self.sessions.values[rows]
+        order = np.lexsort((self.places.values[rows], sessions))
+        rows, sessions = rows[order], sessions[order]
+        same = sessions[1:] == sessions[:-1]
+        self.next.values[rows[:-1][same]] = rows[1:][same]
+        self.previous.values[rows[1:][same]] = rows[:-1][same]
+        last = np.append(~same, np.True_)[: len(rows)]
+        self._ends.update(zip(sessions[last].tolist(), rows[last].tolist(), strict=True))
+
+    def _untie(self, rows: Rows) -> None:
+        for column in (self.previous, self.next):
+            column.values[rows] = 0
+            column.values[0] = 0
+
+    def _compact(self) -> None:
+        """Drop the dead rows; nothing else changes."""
+        wanted = self.alive.values.copy()
+        wanted[0] = True
+        renumbered = (np.cumsum(wanted) - 1).astype(np.int32)
+        self._vectors.keep(np.repeat(wanted, self._pieces.values))
+        self.postings.keep(wanted, renumbered)
+        self.ids = [held for held, keep in zip(self.ids, wanted.tolist(), strict=True) if keep]
+        for column in self._columns():
+            column.keep(wanted)
+        for links in (self.previous, self.next):
+            links.values[:] = renumbered[links.values]
+        self._ends = {session: int(renumbered[row]) for session, row in self._ends.items() if row}
+        self._dead = 0
+
+    def _columns(
+        self,
+    ) -> tuple[Column[np.int64] | Column[np.int32] | Column[np.bool_] | Column[np.float32], ...]:
+        return (
+            *(self.ords, self.alive, self.places, self.previous, self.next, self.sessions, self.voices),
+            *(self.from_user, self.flags, self.lengths, self.said_at, self.valid_from, self.valid_to),
+            *(self.expires_at, self.speakers.column, self.dates.column, self._pieces),
+        )
+
+
+def _numbers(values: list[int | None], missing: int) -> NDArray[np.int64]:
+    return np.array([missing if value is None else value for value in values], np.int64)
+
+
+def _codes(known: dict[str, int], names: list[str]) -> Rows:
+    """A small number for each name, from 1 on; new names are added to the known ones."""
+    for name in dict.fromkeys(names):
+        if name not in known:
+            known[name] = len(known) + 1
+    return np.array([known[name] for name in names], np.int32)

@@ -1,0 +1,268 @@
+"""Which rows of a partition answer a query: pure, exact, the same for the same rows however they arrived.
+
+Credits every term of the query where it appears nearest: in the row, or damped in its neighbours of the same
+session; with a maximum for each term, inside a saturated term weight (BM25+). Meaning, as cosines of the vectors,
+is added with a weight that grows the less the words explain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.engine.columns import Rows
+from perdure.engine.index import Mask, PartitionIndex
+from perdure.engine.words import QueryWords
+from perdure.engine.words.analysis import SHORT_QUESTION, TELLS_TIME
+
+Scores = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Every number of the ranking."""
+
+    k1: float = 0.4
+    """How late a term that is repeated in a row stops to count more."""
+    b: float = 0.75
+    """How much longer texts need more repetition."""
+    usual_length: float = 12.0
+    """Words of a usual text. Fixed: a mean would make scores depend on unrelated rows."""
+    presence: float = 0.5
+    """What a term's mere presence is worth in texts of any length."""
+    idf_power: float = 0.85
+    """Below 1, rare terms prevail less over common ones."""
+    speaker: float = 2.0
+    """Occurrences that the speaker's name counts for."""
+    date: float = 2.0
+    """Occurrences that the day on which a row was said counts for."""
+    named: float = 0.5
+    """Added share for rows of a speaker whom the query names."""
+    offsets: tuple[tuple[int, float], ...] = ((-1, 0.4), (1, 0.4), (-2, 0.3), (2, 0.1))
+    """Share of a neighbour's evidence, by where the neighbour stands: -1 is the row before."""
+    answered: float = 0.4
+    """Added share of the row before, when that is another's short question."""
+    question: float = 0.2
+    """Share of its score that a short question loses: it asks, it does not tell."""
+    when: float = 0.2
+    """Share of the best score added to rows that tell a time, for a query that asks for one."""
+    meaning: float = 0.4
+    """Weight of the vectors, against the words found."""
+    statement: float = 3.0
+    """Factor of `meaning` for a query that is no question: it is about something, not for some words."""
+    meaning_next: float = 0.3
+    """Share of the next row's meaning."""
+    meaning_session: float = 0.2
+    """Share of the best meaning in the row's session."""
+
+
+WITH_VECTORS = Recipe()
+WORDS_ONLY = Recipe(
+    b=0.9,
+    date=0.5,
+    named=0.3,
+    when=0.3,
+    offsets=((-1, 0.5), (1, 0.3), (-2, 0.3), (2, 0.1), (-3, 0.2), (3, 0.1)),
+    answered=0.3,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the words say about every row: arrays with an element for each row of the index."""
+
+    words: tuple[str, ...]
+    shares: Scores
+    """`(words, rows)`: how well each row, with its neighbours, holds each word."""
+    weights: Scores
+    """What each word is worth by its rarity."""
+    named: Mask
+    """Rows of speakers whom the query names."""
+    mass: float
+    """What a row could get: scores are shares of it."""
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """The best rows, best first."""
+
+    rows: Rows
+    scores: Scores
+    """Comparable within a query only."""
+    evidence: Evidence
+    meaning: Scores | None
+    """What the vectors added, for every row of the index; None without vectors."""
+
+    def explain(self, place: int) -> dict[str, object]:
+        """Why the row at a place of the ranking stands there: the parts of its score."""
+        row, evidence = self.rows[place], self.evidence
+        shares = evidence.weights * evidence.shares[:, row] / evidence.mass
+        return {
+            "words": {
+                word: round(float(share), 4) for word, share in zip(evidence.words, shares, strict=True)
+            },
+            "speaker_named": bool(evidence.named[row]),
+            "meaning": None if self.meaning is None else round(float(self.meaning[row]), 4),
+            "score": round(float(self.scores[place]), 4),
+        }
+
+
+def rank(
+    index: PartitionIndex,
+    query: QueryWords,
+    vector: NDArray[np.float32] | None = None,
+    *,
+    visible: Mask | None = None,
+    wanted: Mask | None = None,
+    limit: int = 10,
+    recipe: Recipe | None = None,
+) -> Ranked:
+    """The best rows for a query.
+
+    Args:
+        vector: `(dimensions,)`, of unit length; without it, or without vectors in the index, words alone decide.
+        visible: rows that may be known at all: the others lend no evidence and count in no statistics.
+        wanted: rows that may be returned.
+        recipe: the numbers to use, else the ones measured best for the case.
+    """
+    seen: Mask = index.alive.values if visible is None else visible & index.alive.values
+    meant = vector is not None and index.has_vectors
+    case = _Case(index, query, seen, recipe or (WITH_VECTORS if meant else WORDS_ONLY))
+    evidence = case.words()
+    meaning = case.meaning(vector, evidence) if vector is not None and meant else None
+    scores = case.adjusted(evidence.scores if meaning is None else evidence.scores + meaning, evidence)
+    rows = _best(scores, seen if wanted is None else seen & wanted, limit)
+    return Ranked(rows=rows, scores=scores[rows], evidence=evidence, meaning=meaning)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One query to one index."""
+
+    index: PartitionIndex
+    query: QueryWords
+    seen: Mask
+    recipe: Recipe
+
+    def words(self) -> Evidence:
+        """How well every row, with its neighbours, holds the words of the query."""
+        index, recipe, size = self.index, self.recipe, len(self.seen)
+        lengths = recipe.k1 * (1 - recipe.b + recipe.b * (index.lengths.values + 1) / recipe.usual_length)
+        shares = np.zeros((len(self.query.words), size), np.float32)
+        found = np.zeros(len(self.query.words), np.float32)
+        named = np.zeros(size, np.bool_)
+        for place, hashes in enumerate(self.query.hashes(index.languages)):
+            rows, times = self._find(hashes)
+            speaks, dated = index.speakers.holding(hashes), index.dates.holding(hashes)
+            if speaks is None:  # a name is said of everybody: only its bearer's own rows are about it
+                self._lend(rows, self._saturated(times, lengths[rows]), shares[place])
+            else:
+                named |= speaks
+            rows, times = self._with_labels(rows, times, speaks, dated)
+            own = self._saturated(times, lengths[rows])
+            shares[place, rows] = np.maximum(shares[place, rows], own)
+            found[place] = len(rows)
+        weights = self._rarity(found)
+        mass = float(weights.sum()) * (1 + recipe.k1) or 1.0
+        scores = weights @ shares / np.float32(mass)
+        scores[named] *= 1 + recipe.named
+        scores[~self.seen] = 0
+        return Evidence(
+            words=self.query.words, shares=shares, weights=weights, named=named, mass=mass, scores=scores
+        )
+
+    def meaning(self, vector: NDArray[np.float32], evidence: Evidence) -> Scores:
+        """What the vectors add: most for a statement, and where the words explain little."""
+        recipe = self.recipe
+        weight = recipe.meaning * (1 if self.query.is_question else recipe.statement)
+        weight *= 1 + max(0.0, 1 - float(evidence.scores.max()))
+        return np.float32(weight) * self._likeness(vector)
+
+    def adjusted(self, scores: Scores, evidence: Evidence) -> Scores:
+        """What a row is for: questions tell less, and a time is told where one is asked for."""
+        flags, recipe = self.index.flags.values, self.recipe
+        scores = scores - recipe.question * np.abs(scores) * ((flags & SHORT_QUESTION) > 0)
+        if self.query.asks_when:
+            tells = ((flags & TELLS_TIME) > 0) & (evidence.scores > 0)
+            scores[tells] += recipe.when * float(np.max(scores, where=self.seen, initial=-np.inf))
+        return scores
+
+    def _find(self, hashes: list[int]) -> tuple[Rows, Scores]:
+        """The rows seen that hold one of the hashes (each is of another language, so no row comes twice)."""
+        parts = [self.index.postings.find(key) for key in hashes] or [_NO_POSTINGS]
+        rows, times = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        held = self.seen[rows]
+        return (rows, times) if held.all() else (rows[held], times[held])
+
+    def _with_labels(
+        self, rows: Rows, times: Scores, speaks: Mask | None, dated: Mask | None
+    ) -> tuple[Rows, Scores]:
+        """Count the speaker's name and the day as words of the row."""
+        if speaks is None and dated is None:
+            return rows, times
+        held = np.zeros(len(self.seen), np.float32)
+        held[rows] = times
+        for labels, worth in ((speaks, self.recipe.speaker), (dated, self.recipe.date)):
+            if labels is not None:
+                held += np.float32(worth) * (labels & self.seen)
+        rows = np.flatnonzero(held).astype(np.int32)
+        return rows, held[rows]
+
+    def _lend(self, rows: Rows, own: Scores, shares: Scores) -> None:
+        """Credit the neighbours of rows with a part of the rows' evidence, the largest that any of them lends."""
+        index, recipe = self.index, self.recipe
+        for offset, share in recipe.offsets:
+            towards = (index.next if offset < 0 else index.previous).values
+            target = towards[rows]
+            for _ in range(abs(offset) - 1):
+                target = towards[target]
+            lent = np.float32(share) * own
+            if offset == -1:
+                asked = (index.flags.values[rows] & SHORT_QUESTION) > 0
+                other = index.voices.values[rows] != index.voices.values[target]
+                lent += np.float32(recipe.answered) * own * (asked & other)
+            shares[target] = np.maximum(shares[target], lent)
+
+    def _saturated(self, times: Scores, lengths: Scores) -> Scores:
+        return times * np.float32(1 + self.recipe.k1) / (times + lengths) + np.float32(self.recipe.presence)
+
+    def _rarity(self, found: Scores) -> Scores:
+        """Inverse document frequencies, evened out without changing their sum."""
+        idf = np.log1p((np.count_nonzero(self.seen) - found + 0.5) / (found + 0.5))
+        evened = idf**self.recipe.idf_power
+        total = float(evened.sum())
+        return evened * (float(idf.sum()) / total) if total else evened
+
+    def _likeness(self, vector: NDArray[np.float32]) -> Scores:
+        """Each row's cosine as a part of the way from the mean to the best; the next row's and the session's too."""
+        index, recipe = self.index, self.recipe
+        cosines = index.cosines(vector)
+        known = self.seen & ~np.isnan(cosines)
+        own = np.zeros(len(known), np.float32)
+        if not known.any():
+            return own
+        held = cosines[known]
+        mean = float(held.mean())
+        own[known] = (held - mean) / max(float(held.max()) - mean, 1e-6)
+        sessions = index.sessions.values
+        peaks = np.full(index.session_count, -np.inf, np.float32)
+        np.maximum.at(peaks, sessions[known], own[known])
+        peaks[np.isneginf(peaks)] = 0
+        return own + recipe.meaning_next * own[index.next.values] + recipe.meaning_session * peaks[sessions]
+
+
+_NO_POSTINGS: tuple[Rows, Scores] = (np.zeros(0, np.int32), np.zeros(0, np.float32))
+
+
+def _best(scores: Scores, wanted: Mask, limit: int) -> Rows:
+    """The wanted rows with the best scores, best first; of equals, the later row first."""
+    rows = np.flatnonzero(wanted).astype(np.int32)
+    if limit < len(rows):
+        least = np.partition(scores[rows], len(rows) - limit)[len(rows) - limit]
+        rows = rows[scores[rows] >= least]
+    order = np.lexsort((-rows, -scores[rows]))
+    return rows[order[:limit]]

@@ -1,0 +1,54 @@
+"""What a question looks for, and how it is asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from perdure.engine.words.language import LANGUAGES, asks, detect, token
+from perdure.engine.words.segment import normalize, segment
+
+_WHEN = re.compile(
+    r"\bwhen\b|\bwhat (?:date|day|month|year|time)\b|\bhow long\b|\bwhich (?:month|year|day|date)\b"
+    r"|\b(?:wann|wie lange|quand|cuándo|quando|wanneer|när|hvornår|milloin|mikor|когда)\b|ne zaman|何时|什么时候|いつ|언제"
+)
+_FIRST_PERSON = frozenset({"i", "me", "my", "mine", "myself"})
+
+
+@dataclass(frozen=True, slots=True)
+class QueryWords:
+    """The words of a query."""
+
+    words: tuple[str, ...]
+    """As written (case folded), without stop words, one for each stem."""
+    is_question: bool
+    asks_when: bool
+    first_person: bool
+    """The asker speaks of themselves."""
+
+    def hashes(self, languages: Iterable[int]) -> list[list[int]]:
+        """For each word, its stored hashes in texts of these languages (places in `LANGUAGES`).
+
+        A text's words are stemmed by the rules of the text's own language, so a word of the query is looked up
+        as each of them would write it, and the two meet whatever language each was taken for.
+        """
+        names = [LANGUAGES[place] for place in languages]
+        return [
+            sorted({found for name in names if (found := token(word, name)) is not None})
+            for word in self.words
+        ]
+
+
+def read_query(text: str) -> QueryWords:
+    """Take a query apart."""
+    normal = normalize(text)
+    found = segment(normal)
+    language = detect(found)
+    by_stem = {stem: word for word in reversed(found) if (stem := token(word, language)) is not None}
+    return QueryWords(
+        words=tuple(reversed(by_stem.values())),
+        is_question="?" in normal or "؟" in normal or asks(found, language),
+        asks_when=bool(_WHEN.search(normal)),
+        first_person=not _FIRST_PERSON.isdisjoint(found),
+    )
