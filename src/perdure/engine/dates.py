@@ -101,9 +101,6 @@ def mention_text(mention: Mention, zone: tzinfo = UTC) -> str:
     return str(middle.year) if length <= timedelta(days=367) else ""
 
 
-# How a text is read: a cheap look for anything that could be a time, then the rules in one pass.
-
-
 class _Found(NamedTuple):
     mention: Mention
     start: int
@@ -280,8 +277,6 @@ def _is_month(here: _Here, match: re.Match[str]) -> bool:
     return sure or match["month"] not in ("may", "march", "mar") or here.text[match.start("month")].isupper()
 
 
-# The rules and what they are written with.
-
 _MONTH_NAMES: Final = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
@@ -317,7 +312,6 @@ _MONTHS = (
     r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
 )
 _WEEKDAYS = r"(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
-_SHORT_WEEKDAYS = r"(?:mon|tues?|wed|thu(?:rs?)?|fri)"
 _YEARS = r"(?:19|20)[0-9][0-9](?![0-9]|[.,:][0-9]|%)"
 _THAT_YEAR = r"(?P<which_year>last|this|next) year"
 # "in 2000 words", "March 5 miles": what is counted comes in the plural.
@@ -329,7 +323,6 @@ _AMOUNT = (
     r"(?:[0-9]{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|"
     r"(?:a )?couple(?: of)?|(?:a )?few|several)"
 )
-_UNITS = r"(?:hour|day|week|month|year)"
 _TWO = r"[0-9]{1,2}"
 _DATED_YEAR = r"(?:1[0-9]|20|21)[0-9]{2}"
 
@@ -453,7 +446,7 @@ def _holiday(here: _Here, match: re.Match[str]) -> _Span | None:
 @_rule(
     # last Friday, on Friday, Friday next week
     rf"\b(?P<habit>(?:every|each|most) )?(?:{_WHICH} )?(?P<weekday>{_WEEKDAYS})\b(?: (?P<which_week>last|this|next) week\b)?",
-    rf"\b(?P<habit>every )?(?:{_WHICH} )(?P<weekday>{_SHORT_WEEKDAYS})\b(?P<which_week>)",
+    rf"\b(?P<habit>every )?(?:{_WHICH} )(?P<weekday>mon|tues?|wed|thu(?:rs?)?|fri)\b(?P<which_week>)",
 )
 def _weekday(here: _Here, match: re.Match[str]) -> _Span | None:
     if match["habit"]:
@@ -495,9 +488,9 @@ def _calendar_unit(here: _Here, match: re.Match[str]) -> _Span | None:
 
 @_rule(
     # three days ago, in two weeks, two weeks from now
-    rf"\b(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s? (?P<ago>ago)\b",
-    rf"\bin (?!an? (?!few|couple))(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s?\b(?! ago\b)(?P<ago>)",
-    rf"\b(?P<n>{_AMOUNT}) (?P<unit>{_UNITS})s? from (?:now|today)\b(?P<ago>)",
+    rf"\b(?P<n>{_AMOUNT}) (?P<unit>hour|day|week|month|year)s? (?P<ago>ago)\b",
+    rf"\bin (?!an? (?!few|couple))(?P<n>{_AMOUNT}) (?P<unit>hour|day|week|month|year)s?\b(?! ago\b)(?P<ago>)",
+    rf"\b(?P<n>{_AMOUNT}) (?P<unit>hour|day|week|month|year)s? from (?:now|today)\b(?P<ago>)",
 )
 def _away(here: _Here, match: re.Match[str]) -> _Span | None:
     count, blur = _count(match["n"])
@@ -518,19 +511,19 @@ def _stretch(here: _Here, match: re.Match[str]) -> _Span | None:
 
 
 @_rule(
-    # on the 5th
+    # on the 5th; the 5th of last month
     rf"(?:^|\b(?P<lead>(?:on|by|until|till|since|from|before|after|it['’]s|is|was) ))the (?P<day>{_TWO})(?:st|nd|rd|th)\b"
-    r"(?: of (?P<which_month>last|this|next) month\b|(?=\s*(?:[.,;:!?)]|$)| (?:at|and)\b))",
+    r"(?P<which>)(?=\s*(?:[.,;:!?)]|$)| (?:at|and)\b)",
+    rf"\b(?:the )?(?P<day>{_TWO})(?:st|nd|rd|th) of (?P<which>last|this|next) month\b",
 )
 def _day_of_month(here: _Here, match: re.Match[str]) -> _Span | None:
     spans = []
-    which = match["which_month"]
-    for steps in (_STEPS[which],) if which else (-2, -1, 0, 1, 2):
+    for steps in (_STEPS[match["which"]],) if match["which"] else (-2, -1, 0, 1, 2):
         month = _around(here, "month", steps)
         day = month.start + (int(match["day"]) - 1) * _DAY
         if month.start <= day < month.end:
             spans.append(_Span(day, day + _DAY))
-    return _pick(here, spans, "nearest" if which else here.undated)
+    return _pick(here, spans, "nearest" if match["which"] else here.undated)
 
 
 @_rule(
