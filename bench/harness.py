@@ -121,7 +121,7 @@ def finish(process: subprocess.Popen[str]) -> str:
     """Waits for its end and returns what it said; raises when it failed."""
     said, _ = process.communicate()
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, process.args[-3:])
+        raise subprocess.CalledProcessError(process.returncode, process.args)
     return said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import sqlite3
@@ -31,7 +32,9 @@ from bench.harness import (
     percentile,
     serve,
 )
-from perdure import AsyncMemory
+from perdure import AsyncMemory, Config, Memory
+from perdure.assemble import parts
+from perdure.engine.memory import Engine
 
 START = """
 import json, sys
@@ -73,10 +76,10 @@ class GivenVectors:
 @asynccontextmanager
 async def opened(
     job: Job, *, name: str = "memory", embedder: GivenVectors | None = None
-) -> AsyncIterator[AsyncMemory]:
+) -> AsyncIterator[Engine]:
     """A memory in a file of the job's, with the bench's embedder."""
-    given = embedder or GivenVectors()
-    async with AsyncMemory.from_config({"store": store(job, name)}, embedder=given) as memory:
+    made = {**parts(Config.of({"store": store(job, name)})), "embedder": embedder or GivenVectors()}
+    async with Engine(**made) as memory:
         yield memory
 
 
@@ -85,7 +88,7 @@ def store(job: Job, name: str = "memory") -> dict[str, str]:
     return {"provider": "sqlite", "path": str(job.directory / f"{name}.db")}
 
 
-async def fill(memory: AsyncMemory, rows: Iterable[workload.Row]) -> None:
+async def fill(memory: Engine, rows: Iterable[workload.Row]) -> None:
     """Adds rows, each user's in calls of 1,000."""
     by_user: dict[str, list[workload.Row]] = {}
     for row in rows:
@@ -132,15 +135,25 @@ async def start(job: Job) -> AsyncGenerator[Figures, None]:
 
 
 async def add(job: Job) -> AsyncGenerator[Figures, None]:
+    hashes = {"store": store(job, "blocking"), "embedder": {"provider": "hash"}}
     async with opened(job) as memory:
-        yield {}
-        for number in count():
-            texts = list(workload.texts(job.calls, seed=1000 + number))
-            took = await each_ms(_adding(memory, text) for text in texts)
-            yield {"add_ms": median(took), "adds_per_s": 1000 * len(took) / sum(took)}
+        with Memory.from_config(hashes) as blocking:
+            yield {}
+            for number in count():
+                texts = list(workload.texts(job.calls, seed=1000 + number))
+                took = await each_ms(_adding(memory, text) for text in texts)
+                waited = await each_ms(
+                    _call(functools.partial(blocking.add, text, user_id="alice", infer=False))
+                    for text in texts
+                )
+                yield {
+                    "add_ms": median(took),
+                    "add_blocking_ms": median(waited),
+                    "adds_per_s": 1000 * len(took) / sum(took),
+                }
 
 
-def _adding(memory: AsyncMemory, text: str, user: str = "alice") -> Callable[[], Awaitable[object]]:
+def _adding(memory: Engine, text: str, user: str = "alice") -> Callable[[], Awaitable[object]]:
     return lambda: memory.add(text, user_id=user, infer=False)
 
 
@@ -194,16 +207,16 @@ async def search(job: Job) -> AsyncGenerator[Figures, None]:
             }
 
 
-def _searching(memory: AsyncMemory, question: str, user: str) -> Callable[[], Awaitable[object]]:
+def _searching(memory: Engine, question: str, user: str) -> Callable[[], Awaitable[object]]:
     return lambda: memory.search(question, user_id=user, limit=10)
 
 
-async def _is_first(memory: AsyncMemory, row: workload.Row, question: str) -> bool:
+async def _is_first(memory: Engine, row: workload.Row, question: str) -> bool:
     found = (await memory.search(question, user_id=row.user, limit=1))["results"]
     return bool(found) and found[0]["memory"] == row.text
 
 
-async def _recalls(memory: AsyncMemory, rows: Sequence[workload.Row], question: str) -> tuple[float, float]:
+async def _recalls(memory: Engine, rows: Sequence[workload.Row], question: str) -> tuple[float, float]:
     """Of the ten rows nearest by vector, and of those that hold the question's rarest word: the share found as such.
 
     Vectors are kept as float16: a row that is as near as the tenth, but for rounding, counts as one of the ten.
@@ -312,7 +325,7 @@ async def scope(job: Job) -> AsyncGenerator[Figures, None]:
             }
 
 
-def _adding_then_searching(memory: AsyncMemory, text: str, question: str) -> Callable[[], Awaitable[object]]:
+def _adding_then_searching(memory: Engine, text: str, question: str) -> Callable[[], Awaitable[object]]:
     async def call() -> None:
         await memory.add(text, user_id=SCOPE, infer=False)
         await memory.search(question, user_id=SCOPE, limit=10)
@@ -321,7 +334,7 @@ def _adding_then_searching(memory: AsyncMemory, text: str, question: str) -> Cal
 
 
 async def _beside_a_writer(
-    memory: AsyncMemory, job: Job, questions: list[str], seed: int
+    memory: Engine, job: Job, questions: list[str], seed: int
 ) -> tuple[list[float], int]:
     """Searches, one after another, as long as another process writes; then, how many of its writes are found."""
     writer = elsewhere("bench.ours", "write_many", job, str(seed))
