@@ -1,0 +1,246 @@
+"""Reading, each function in one snapshot that the caller began."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from perdure.moments import micros
+from perdure.ports import Delta, EntryRow, Query, Space, StoreStats
+from perdure.stores import sqlfilters
+from perdure.stores.sqlite import rows, spaces
+from perdure.types import Change, Memory, Partition, Scope, Turn
+
+_ROWS: Final = (
+    "SELECT m.ord, m.id, m.place, ifnull(m.session, ''), m.speaker, m.role, "
+    "ifnull(e.words, x''), ifnull(e.speaker_words, x''), ifnull(e.date_words, x''), ifnull(e.flags, 0), "
+    "ifnull(e.vectors, x''), m.valid_from, m.valid_to, m.expires_at, m.said_at "
+    "FROM memories m LEFT JOIN entries e ON e.space = ? AND e.partition = m.partition AND e.ord = m.ord "
+    "WHERE m.partition = ? AND m.ord > ? AND m.erased_at IS NULL AND "
+)
+_MEMORY: Final = rows.prefixed(rows.MEMORY, "m")
+
+
+def load(
+    connection: sqlite3.Connection, partition: Partition, *, since: int, known_at: datetime | None, space: Space | None
+) -> Delta:
+    """What came to an index after `since`; when the tenant was reset meanwhile, everything it holds is dead."""
+    space_id = spaces.fitting(connection, space)
+    found = _find_partition(connection, partition)
+    if found is None:
+        [floor] = connection.execute("SELECT value FROM meta WHERE key = 'floor'").fetchone()
+        return Delta(head=floor, dead=range(1, since + 1))
+    number, start, head = found
+    if known_at is not None:
+        at = micros(known_at)
+        known = "m.recorded_at <= ? AND (m.retired_at IS NULL OR m.retired_at > ?) ORDER BY m.ord"
+        return Delta(head=head, rows=_entry_rows(connection, known, (space_id, number, 0, at, at)))
+    if since == head:
+        return Delta(head=head)
+    return Delta(
+        head=head,
+        rows=_entry_rows(connection, "m.retired_at IS NULL ORDER BY m.ord", (space_id, number, since)),
+        dead=range(1, since + 1) if 0 < since <= start else _ended(connection, number, since),
+    )
+
+
+def _find_partition(connection: sqlite3.Connection, partition: Partition) -> tuple[int, int, int] | None:
+    row = connection.execute(
+        "SELECT id, start, seq FROM partitions WHERE tenant = ? AND owner = ?", partition
+    ).fetchone()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def _entry_rows(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[EntryRow]:
+    return list(map(EntryRow._make, connection.execute(_ROWS + where, values)))
+
+
+def _ended(connection: sqlite3.Connection, partition: int, since: int) -> list[int]:
+    """The rows up to `since` that ended after it."""
+    if since == 0:
+        return []
+    ended = connection.execute(
+        "SELECT old FROM changes WHERE partition = ? AND seq > ? AND old <= ?", (partition, since, since)
+    )
+    return [ord_ for [ord_] in ended]
+
+
+def read(connection: sqlite3.Connection, partition: Partition, ords: Sequence[int]) -> list[Memory]:
+    """The versions with these row numbers, in the order asked, erased ones left out."""
+    found = connection.execute(
+        f"SELECT {_MEMORY} FROM partitions p CROSS JOIN memories m ON m.partition = p.id "  # noqa: S608  # our names
+        "WHERE p.tenant = ? AND p.owner = ? AND m.ord IN (SELECT value FROM json_each(?)) AND m.erased_at IS NULL",
+        (*partition, json.dumps(list(map(int, ords)))),
+    )
+    held = {memory.ord: memory for memory in rows.memories(found, rows.Scopes(connection))}
+    return [held[ord_] for ord_ in ords if ord_ in held]
+
+
+def get(connection: sqlite3.Connection, tenant: str, memory_id: str) -> Memory | None:
+    """The current version, or the last one."""
+    found = connection.execute(
+        f"SELECT {_MEMORY} FROM memories m JOIN partitions p ON p.id = m.partition "  # noqa: S608  # our names
+        "WHERE m.id = ? AND p.tenant = ? AND m.erased_at IS NULL ORDER BY m.version DESC LIMIT 1",
+        (memory_id, tenant),
+    )
+    return next(iter(rows.memories(found, rows.Scopes(connection))), None)
+
+
+def turns(connection: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> list[Turn]:
+    """The turns with these ids, in the order asked, unknown and erased ones left out."""
+    found = connection.execute(
+        f"SELECT {rows.prefixed(rows.TURN, 't')} FROM turns t JOIN partitions p ON p.id = t.partition "  # noqa: S608  # our names
+        "WHERE t.id IN (SELECT value FROM json_each(?)) AND p.tenant = ? AND t.erased_at IS NULL",
+        (json.dumps(list(ids)), tenant),
+    )
+    held = {turn.id: turn for turn in rows.turns(found, rows.Scopes(connection))}
+    return [held[turn_id] for turn_id in ids if turn_id in held]
+
+
+def find(connection: sqlite3.Connection, query: Query) -> list[Memory]:
+    """What the query describes, in its order."""
+    tables, where, values = _described(connection, query)
+    down = "DESC" if query.order == "newest" else "ASC"
+    found = connection.execute(
+        f"SELECT {_MEMORY} {tables} WHERE {where} "  # noqa: S608  # our words; what callers gave is in the values
+        f"ORDER BY m.said_at {down}, p.owner {down}, m.ord {down} LIMIT ? OFFSET ?",
+        (*values, -1 if query.limit is None else query.limit, query.offset),
+    )
+    return rows.memories(found, rows.Scopes(connection))
+
+
+def select(connection: sqlite3.Connection, partition: Partition, query: Query) -> list[int]:
+    """The row numbers, ascending, of what the query describes in one partition."""
+    tables, where, values = _described(connection, query, within=(partition,))
+    found = connection.execute(f"SELECT m.ord {tables} WHERE {where} ORDER BY m.ord", values)  # noqa: S608  # likewise
+    return [ord_ for [ord_] in found]
+
+
+def _described(
+    connection: sqlite3.Connection, query: Query, *, within: Sequence[Partition] | None = None
+) -> tuple[str, str, list[Any]]:
+    """The tables, the condition and its values that a query stands for."""
+    conditions, values = _visible(query)
+    # CROSS: partitions first, each one's memories in one go, whatever SQLite guesses without statistics.
+    tables = "FROM partitions p CROSS JOIN memories m ON m.partition = p.id"
+    if query.filter is not None:
+        sql, bound = sqlfilters.compile(query.filter)
+        conditions.append(f"({sql})")
+        values += bound
+        tables += " CROSS JOIN scopes s ON s.id = m.scope"
+    conditions.insert(0, "p.tenant = ?")
+    values.insert(0, query.tenant)
+    partitions = within if within is not None else query.partitions
+    if partitions is not None:
+        owned = [p for p in partitions if p.tenant == query.tenant]
+        numbers = [found[0] for p in owned if (found := _find_partition(connection, p)) is not None]
+        conditions.insert(0, "p.id IN (SELECT value FROM json_each(?))")
+        values.insert(0, json.dumps(numbers))
+    return tables, " AND ".join(conditions), values
+
+
+def _visible(query: Query) -> tuple[list[str], list[Any]]:
+    """Conditions on the two times, on expiry and on salience; `InMemoryStore` says the same in Python."""
+    conditions, values = ["m.erased_at IS NULL", "m.salience >= ?"], [query.min_salience]
+
+    def also(condition: str, *bound: int) -> None:
+        conditions.append(f"({condition})")
+        values.extend(bound)
+
+    now = micros(query.now)
+    if query.known_at is not None:
+        at = micros(query.known_at)
+        also("m.recorded_at <= ? AND (m.retired_at IS NULL OR m.retired_at > ?)", at, at)
+    elif query.show_retired:
+        also(
+            "m.retired_at IS NULL OR NOT EXISTS (SELECT 1 FROM memories later "
+            "WHERE later.id = m.id AND later.partition = m.partition AND later.version > m.version)"
+        )
+    else:
+        also("m.retired_at IS NULL")
+    if not query.show_expired:
+        also("m.expires_at IS NULL OR m.expires_at > ?", now)
+    if query.as_of is not None:
+        as_of = micros(query.as_of)
+        also("m.valid_from IS NULL OR m.valid_from <= ?", as_of)
+        also("m.valid_to IS NULL OR m.valid_to > ?", as_of)
+    elif not query.show_superseded:
+        also("m.valid_to IS NULL OR m.valid_to > ?", now)
+    return conditions, values
+
+
+def partitions(
+    connection: sqlite3.Connection, tenant: str, within: Sequence[Scope] | None
+) -> list[Partition]:
+    """The partitions that hold memories under one of the scopes, erased ones aside, by their owners."""
+    if within is None:
+        found = connection.execute(
+            "SELECT owner FROM partitions p WHERE tenant = ? AND EXISTS "
+            "(SELECT 1 FROM memories m WHERE m.partition = p.id AND m.erased_at IS NULL)",
+            (tenant,),
+        )
+        return sorted(Partition(tenant, owner) for [owner] in found)
+    return sorted({p for scope in within for p in _partitions_under(connection, tenant, scope)})
+
+
+def _partitions_under(connection: sqlite3.Connection, tenant: str, scope: Scope) -> list[Partition]:
+    given = {name: value for name in rows.SCOPE_IDS if (value := getattr(scope, name)) is not None}
+    under = "".join(f" AND s.{name} = ?" for name in given)
+    found = connection.execute(
+        "SELECT DISTINCT p.owner FROM scopes s JOIN partitions p ON p.id = s.partition "
+        f"WHERE s.tenant = ?{under} AND EXISTS "
+        "(SELECT 1 FROM memories m WHERE m.scope = s.id AND m.erased_at IS NULL)",
+        (tenant, *given.values()),
+    )
+    return [Partition(tenant, owner) for [owner] in found]
+
+
+def history(connection: sqlite3.Connection, tenant: str, memory_id: str) -> list[Change]:
+    """What happened to a memory, oldest first, with the texts of the versions that ended and began."""
+    found = connection.execute(
+        "SELECT c.seq, c.memory_id, c.event, c.at, "
+        "CASE WHEN old.erased_at IS NULL THEN old.text END, CASE WHEN new.erased_at IS NULL THEN new.text END, "
+        "c.actor, c.reason, c.write_id FROM changes c JOIN partitions p ON p.id = c.partition "
+        "LEFT JOIN memories old ON old.partition = c.partition AND old.ord = c.old "
+        "LEFT JOIN memories new ON new.partition = c.partition AND new.ord = c.new "
+        "WHERE c.memory_id = ? AND p.tenant = ? ORDER BY c.partition, c.seq",
+        (memory_id, tenant),
+    )
+    return [
+        Change(
+            seq=seq, memory_id=changed, event=event, at=rows.moment(at), old_text=old_text, new_text=new_text,
+            actor=actor, reason=reason, write_id=write_id,
+        )
+        for seq, changed, event, at, old_text, new_text, actor, reason, write_id in found
+    ]  # fmt: skip
+
+
+def stats(connection: sqlite3.Connection, tenant: str, *, log_bytes: int) -> StoreStats:
+    """Sizes of a tenant's part."""
+
+    def count(table: str, condition: str = "TRUE") -> int:
+        [number] = connection.execute(
+            f"SELECT count(*) FROM {table} WHERE partition IN (SELECT id FROM partitions WHERE tenant = ?) "  # noqa: S608  # our names
+            f"AND {condition}",
+            (tenant,),
+        ).fetchone()
+        return int(number)
+
+    [held] = connection.execute("SELECT count(*) FROM partitions WHERE tenant = ?", (tenant,)).fetchone()
+    [pages] = connection.execute("PRAGMA page_count").fetchone()
+    [page_size] = connection.execute("PRAGMA page_size").fetchone()
+    [schema] = connection.execute("PRAGMA user_version").fetchone()
+    in_use = spaces.active(connection)
+    return StoreStats(
+        partitions=held,
+        turns=count("turns", "erased_at IS NULL"),
+        memories=count("memories", "retired_at IS NULL"),
+        retired=count("memories", "retired_at IS NOT NULL AND erased_at IS NULL"),
+        changes=count("changes"),
+        bytes=pages * page_size + log_bytes,
+        schema=schema,
+        space=None if in_use is None else in_use.space,
+    )
