@@ -411,7 +411,7 @@ def _month_range(here: _Here, match: re.Match[str]) -> _Span | None:
     rf"\b{_MONTHS}(?:(?:,|of)? (?:of )?(?P<year>{_YEARS}){_NOT_COUNTED}|(?: (?:of )?{_THAT_YEAR}))",
     # in May, last May
     rf"\b(?:(?P<lead>(?:in|since|until|till|by|during|of|before|after|early|late|mid|around)(?: |-)(?:early |late |mid-?)?)"
-    rf"|{_WHICH} ){_MONTHS}(?! ?[0-9])",
+    rf"|{_WHICH} ){_MONTHS}(?!,? ?(?:of )?(?:[0-9]|(?:last|this|next) year))",
 )
 def _month(here: _Here, match: re.Match[str]) -> _Span | None:
     month = _MONTH_NUMBERS[match["month"][:3]]
