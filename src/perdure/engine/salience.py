@@ -13,13 +13,13 @@ def salience(text: str, role: str, *, language: str | None = "en") -> float:
 
     The evidence is counted sentence by sentence, in points, and the best sentence decides:
 
-    - a word of content: a third, four at most count; phatic words ("ok", "thanks", "haha") are none;
+    - a word of content: one half, three at most count; phatic words ("ok", "thanks", "haha") are none;
     - a number, or a name (a capital letter inside the sentence): one half;
     - a statement of the speaker about himself ("I am", "my", "we went"): three quarters;
     - an instruction that may hold for longer ("always", "never", "call me"): one half;
     - a question gets half of its points, and an assistant's question, offer or courtesy a quarter.
 
-    One point is worth listing: three words of content, or one that is said of oneself. In languages other than English
+    One point is worth listing: two words of content, or one that is said of oneself. In languages other than English
     only letters and digits are counted.
 
     Args:
@@ -57,7 +57,7 @@ def _english_points(sentence: str) -> float:
         return 0.0
     low = sentence.lower()
     said_of_oneself, instruction = bool(_PERSONAL.search(low)), bool(_STANDING.search(low))
-    return min(len(content), 4) / 3 + 0.5 * exact + 0.75 * said_of_oneself + 0.5 * instruction
+    return min(len(content), 3) / 2 + 0.5 * exact + 0.75 * said_of_oneself + 0.5 * instruction
 
 
 def _neutral_points(sentence: str) -> float:

@@ -1,0 +1,1 @@
+"""Other libraries' names and shapes, translated at the edge and nowhere else."""

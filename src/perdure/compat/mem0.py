@@ -1,0 +1,157 @@
+"""mem0's names for Perdure: `install_as_mem0()` lets code that imports mem0 run on this engine."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from types import ModuleType
+from typing import Any, Literal, TypeAlias
+
+import perdure.memory
+from perdure.compat.mem0_config import MemoryConfig, translated
+from perdure.compat.mem0_strict import refuse
+from perdure.errors import ConfigurationError, InvalidInput, NotFound
+
+Dialect: TypeAlias = Literal["mem0", "mem0-2"]
+"""`mem0` takes the arguments of both generations; `mem0-2` refuses what mem0 2.x refuses."""
+
+_MODULES = ("mem0", "mem0.memory", "mem0.memory.main", "mem0.configs", "mem0.configs.base")
+_VERBS = ("add", "search", "get", "get_all", "update", "delete", "delete_all", "history", "reset")
+_LLM_ONLY = ("memory_type", "prompt")
+
+_dialect: Dialect = "mem0"
+
+
+class MissingMemory(NotFound, ValueError):
+    """Nothing has that id; mem0 says so with a `ValueError`."""
+
+
+class Answer(dict[str, Any]):
+    """A dictionary that can be awaited: the answer is there already."""
+
+    def __await__(self) -> Generator[None, None, Answer]:
+        yield from ()
+        return self
+
+
+class Answers(list[Any]):
+    """A list that can be awaited."""
+
+    def __await__(self) -> Generator[None, None, Answers]:
+        yield from ()
+        return self
+
+
+class Memory(perdure.memory.Memory):
+    """mem0's `Memory`: blocking, and yet its answers may be awaited, as some of its documentation does."""
+
+    def __init__(self, config: MemoryConfig | Mapping[str, Any] | None = None) -> None:
+        """From mem0's configuration, or Perdure's."""
+        super().__init__(translated(config))
+
+    def __getattribute__(self, name: str) -> Any:
+        """The verb, speaking mem0's dialect."""
+        found = super().__getattribute__(name)
+        return _translating(name, found) if name in _VERBS else found
+
+
+class AsyncMemory(perdure.memory.AsyncMemory):
+    """mem0's `AsyncMemory`."""
+
+    def __init__(self, config: MemoryConfig | Mapping[str, Any] | None = None) -> None:
+        """From mem0's configuration, or Perdure's."""
+        super().__init__(translated(config))
+
+    def __getattribute__(self, name: str) -> Any:
+        """The verb, speaking mem0's dialect."""
+        found = super().__getattribute__(name)
+        return _translating_async(name, found) if name in _VERBS else found
+
+
+def install_as_mem0(compat: Dialect = "mem0") -> None:
+    """Make `from mem0 import Memory, AsyncMemory` mean Perdure, in this process.
+
+    Args:
+        compat: `mem0` takes both generations' arguments; `mem0-2` raises where mem0 2.x raises.
+
+    Raises:
+        ConfigurationError: mem0 itself was imported already.
+    """
+    global _dialect  # noqa: PLW0603  # it replaces modules of the whole process
+    if compat not in ("mem0", "mem0-2"):
+        raise InvalidInput(f"compat={compat!r}: give 'mem0' or 'mem0-2'")
+    if "mem0" in sys.modules and not hasattr(sys.modules["mem0"], "__perdure__"):
+        raise ConfigurationError("mem0 itself is imported already: call install_as_mem0() before importing it")
+    _dialect = compat
+    for name in _MODULES:
+        module = ModuleType(name, "Perdure, under mem0's name.")
+        vars(module).update(
+            __path__=[], __perdure__=True, Memory=Memory, AsyncMemory=AsyncMemory, MemoryConfig=MemoryConfig
+        )
+        sys.modules[name] = module
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], child, module)
+
+
+def _translating(name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        _prepare(name, args, kwargs)
+        _mention_async()
+        try:
+            return _answer(verb(*args, **kwargs))
+        except NotFound as error:
+            return _missing(name, error)
+
+    return call
+
+
+def _translating_async(name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        _prepare(name, args, kwargs)
+        try:
+            return await verb(*args, **kwargs)
+        except NotFound as error:
+            return _missing(name, error)
+
+    return call
+
+
+def _prepare(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Refuse or rewrite arguments, in place, into those of our own verb."""
+    if _dialect == "mem0-2":
+        refuse(name, args, kwargs)
+        if name in ("search", "get_all"):
+            kwargs.setdefault("top_k", 20)
+            kwargs.setdefault("threshold", 0.1) if name == "search" else None
+    for argument in _LLM_ONLY:
+        if kwargs.pop(argument, None) is not None:
+            raise ConfigurationError(f"{name}({argument}=...) needs an LLM, and none is configured: leave it out")
+
+
+def _answer(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Answer(value)
+    return Answers(value) if isinstance(value, list) else value
+
+
+def _missing(name: str, error: NotFound) -> Any:
+    """What mem0 does where nothing has that id."""
+    if name == "get":
+        return None
+    if name == "history":
+        return Answers()
+    raise MissingMemory(str(error)) from error
+
+
+def _mention_async() -> None:
+    """Say once, inside a running loop, that this blocks it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    warnings.warn(
+        "Memory blocks the event loop while it works; AsyncMemory is the class that does not", stacklevel=4
+    )
