@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from perdure.errors import InvalidInput
@@ -49,6 +50,7 @@ def in_utc(moment: datetime) -> datetime:
     return _aware(moment).astimezone(UTC)
 
 
+@lru_cache(maxsize=4096)  # one moment stands in many memories: those of one add, a version's own times
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC, as in `2025-01-31T10:00:00+00:00`; microseconds only where there are any."""
     return in_utc(moment).isoformat()
