@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 import numpy as np
-from checkpoint import Array
 from onnx import TensorProto
-from recorder import Recorder
+
+from model.checkpoint import Array
+from model.recorder import Recorder
 
 WEIGHT_LIMIT: Final = 63
 """Weights keep to 7 bits: AVX2 without VNNI adds two products in 16 bits, and 2 * 255 * 63 still fits."""

@@ -11,13 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "src")]  # nothing need be installed: a hook runs this too
+HERE: Final = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "src")]  # it runs where nothing is installed, as in a hook
 
-import checkpoint  # noqa: E402 (needs the path)
-import graph  # noqa: E402 (likewise)
-
-from perdure.embedders import modelfiles as modelfiles  # noqa: E402, PLC0414 (likewise; the hook reads it here)
+from model import checkpoint, graph  # noqa: E402 (needs the path)
+from perdure.embedders import modelfiles  # noqa: E402 (likewise)
 
 LEGAL: Final = ("LICENSE", "NOTICE")
 FILES: Final = (modelfiles.GRAPH, modelfiles.TOKENIZER, *LEGAL, modelfiles.MANIFEST)

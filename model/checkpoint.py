@@ -47,7 +47,7 @@ def fetch(report: Report, *, sources: tuple[str, ...] = SOURCES) -> dict[str, by
     """
     reasons: list[str] = []
     for source in sources:
-        report(f"fetching {source}")
+        report(f"Fetching {source}")
         with tempfile.TemporaryDirectory(prefix="perdure-model-") as directory:
             try:
                 return contents(_download(source, Path(directory)))

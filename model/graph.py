@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from arithmetic import Arithmetic, Floats, Integers
-from checkpoint import Tensors
 from onnx import TensorProto
-from recorder import Recorder
+
+from model.arithmetic import Arithmetic, Floats, Integers
+from model.checkpoint import Tensors
+from model.recorder import Recorder
 
 LAYERS: Final = 6
 HEADS: Final = 12

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -18,8 +17,8 @@ class ModelHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's ty
         """Called by hatchling before it packs; `version` is "standard" or "editable"."""
         if version == "editable":
             return
-        sys.path.insert(0, str(Path(self.root) / "model"))
-        import build  # noqa: PLC0415  # needs the path
+        sys.path.insert(0, self.root)
+        from model import build  # noqa: PLC0415  # needs the path
 
         directory = build.modelfiles.cache_directory()
         build.build(directory, report=self.app.display_info)

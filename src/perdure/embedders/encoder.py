@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from perdure.embedders.modelfiles import DIMENSIONS, GRAPH, MAX_TOKENS, TOKENIZER
+
+# Since 1.29 onnxruntime reports to its maker unless this is said before it is loaded; the thread that does so
+# would also abort a forked child at its end. Nothing that Perdure runs reports to anybody.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
+
+onnxruntime.disable_telemetry_events()  # for when another part of the application loaded it before us
 
 MAX_CHARACTERS: Final = 20_000
 """Far more than 256 tokens hold, so that a book is not tokenised for its first page."""
@@ -28,9 +36,9 @@ class Encoder:
     session: onnxruntime.InferenceSession
 
     @classmethod
-    def load(cls, directory: Path, *, threads: int) -> Encoder:
+    def load(cls, directory: Path) -> Encoder:
         """Read the model's files; raises whatever the two libraries raise, bare `Exception` among it."""
-        return cls(_tokenizer(directory / TOKENIZER), _session(directory / GRAPH, threads))
+        return cls(_tokenizer(directory / TOKENIZER), _session(directory / GRAPH))
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """`(len(texts), 384)`, rows of unit length, in the order given."""
@@ -74,10 +82,11 @@ def _tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def _session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    # The caller's thread only. A pool would gain nothing at this size, and a forked child that inherits a
+    # session with a pool hangs when it ends: it waits for threads that it does not have.
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others need the cores too
+    options.log_severity_level = 3  # errors only, and those are raised
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -31,10 +31,8 @@ class LocalEmbedder:
 
     model_dir: Path | None = None
     """Where the model lies; None: in the package or in the cache (see `modelfiles.find_model`)."""
-    threads: int = 1
-    """Cores for one run."""
     workers: int = 2
-    """Runs at the same time."""
+    """Threads that embed, each on one core: a text is too small to be shared between cores."""
     batch_size: int = 64
     """Texts in one turn of a worker: a long list uses one worker, and gives way to others after each turn."""
 
@@ -123,7 +121,7 @@ def _load(embedder: LocalEmbedder) -> Encoder:
     try:
         from perdure.embedders.encoder import Encoder  # noqa: PLC0415  # loads onnxruntime
 
-        return Encoder.load(directory, threads=embedder.threads)
+        return Encoder.load(directory)
     except ImportError as error:
         raise ModelUnavailable(
             f"The embedding model cannot run here: {error}. Run `pip install onnxruntime tokenizers`."

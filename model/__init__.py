@@ -1,0 +1,1 @@
+"""How the local embedding model is made: only the repository and its builds need this."""
