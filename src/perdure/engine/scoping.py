@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from perdure.errors import InvalidInput, MissingScope
-from perdure.filters import Filter, conjoin, parse, required
+from perdure.filters import Filter, conjoin, parse, required, scopes
 from perdure.types import Partition, Scope
 
 IDS = ("user_id", "agent_id", "app_id", "run_id")
@@ -81,12 +81,8 @@ def reach(
         alone = named.keys() == {"user_id"} and not rest and extra is None
         homes = tuple(Partition(tenant, f"user:{user}") for user in sorted(users))
         return Reach(tenant=tenant, filter=None if alone else where, partitions=homes, within=None)
-    for name in IDS[1:]:
-        values = required(where, name) if where else None
-        if values is not None:
-            within = tuple(Scope(tenant=tenant, **{name: value}) for value in sorted(values))
-            return Reach(tenant=tenant, filter=where, partitions=None, within=within)
-    return Reach(tenant=tenant, filter=where, partitions=None, within=None)
+    within = scopes(where, tenant=tenant) if where else None
+    return Reach(tenant=tenant, filter=where, partitions=None, within=within)
 
 
 def insist(reach: Reach, verb: str) -> Reach:

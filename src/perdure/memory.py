@@ -1,0 +1,60 @@
+"""The two faces of the engine: `AsyncMemory`, and `Memory`, which is derived from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any, Self
+
+from perdure.assemble import parts
+from perdure.blocking import Blocking, blocking
+from perdure.config import Config
+from perdure.engine.memory import Engine
+
+
+class AsyncMemory(Engine):
+    """Long-term memory for agents, asynchronous: nothing in it blocks the event loop.
+
+    Nothing is read or written before the first verb, or `async with`.
+    """
+
+    def __init__(self, config: Config | Mapping[str, Any] | str | PathLike[str] | None = None) -> None:
+        """Configured by a `Config`, a dictionary, or a TOML file; then by `PERDURE_*`; then by defaults."""
+        self.config = Config.of(config)
+        super().__init__(**parts(self.config))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The same as calling the class: the way that mem0's users know."""
+        return cls(config)
+
+
+class Memory(Blocking[AsyncMemory]):
+    """Long-term memory for agents: each verb waits for its answer. Usable from any thread, and in Jupyter."""
+
+    def __init__(self, config: Config | Mapping[str, Any] | str | PathLike[str] | None = None) -> None:
+        """Configured by a `Config`, a dictionary, or a TOML file; then by `PERDURE_*`; then by defaults."""
+        self.config = Config.of(config)
+        super().__init__(lambda: AsyncMemory(self.config))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The same as calling the class: the way that mem0's users know."""
+        return cls(config)
+
+    add = blocking(AsyncMemory.add)
+    search = blocking(AsyncMemory.search)
+    search_many = blocking(AsyncMemory.search_many)
+    get = blocking(AsyncMemory.get)
+    get_all = blocking(AsyncMemory.get_all)
+    update = blocking(AsyncMemory.update)
+    delete = blocking(AsyncMemory.delete)
+    delete_all = blocking(AsyncMemory.delete_all)
+    erase = blocking(AsyncMemory.erase)
+    history = blocking(AsyncMemory.history)
+    reset = blocking(AsyncMemory.reset)
+    backup = blocking(AsyncMemory.backup)
+    stats = blocking(AsyncMemory.stats)
+    doctor = blocking(AsyncMemory.doctor)
+    reindex = blocking(AsyncMemory.reindex)
+    import_records = blocking(AsyncMemory.import_records)
