@@ -165,6 +165,17 @@ async def loop_lag() -> AsyncIterator[list[float]]:
         watcher.cancel()
 
 
+async def in_waves(wave: Callable[[], Awaitable[object]], *, waves: int = 5) -> Figures:
+    """How long a wave of concurrent calls takes, and how late the loop is during all of the waves."""
+    async with loop_lag() as late:
+        took = await each_ms([wave] * waves)
+    return {
+        "concurrent_s": median(took) / 1000,
+        "lag_p99_ms": percentile(late, 0.99),
+        "lag_max_ms": max(late),
+    }
+
+
 def peak_mb() -> float:
     """The most physical memory that this process ever held (VmHWM), in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()

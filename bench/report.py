@@ -86,11 +86,17 @@ class Result:
         return LINES[self.figure].title.format(rows=self.rows)
 
     def cells(self, *, quick: bool) -> list[str]:
-        """Title, ours, theirs, ratio and target (which is for the full sizes), as they are printed."""
+        """Title, ours, theirs, how much better, and target (which is for the full sizes), as they are printed."""
         line = LINES[self.figure]
         mine, other = middle(self.ours), middle(self.theirs)
         target = "" if quick else shown(line.target, line.unit)
-        return [self.title, shown(mine, line.unit), shown(other, line.unit), ratio(mine, other), target]
+        return [
+            self.title,
+            shown(mine, line.unit),
+            shown(other, line.unit),
+            better_by(mine, other, line.unit),
+            target,
+        ]
 
 
 def middle(values: Sequence[float | str]) -> float | str | None:
@@ -107,14 +113,14 @@ def shown(value: float | str | None, unit: str) -> str:
     return f"{digits} {unit}".replace(" /s", "/s").strip()
 
 
-def ratio(mine: float | str | None, other: float | str | None) -> str:
-    """How many times the other's figure is ours, or ours the other's: whichever is above 1."""
-    if not (isinstance(mine, float | int) and isinstance(other, float | int) and mine and other):
+def better_by(mine: float | str | None, other: float | str | None, unit: str) -> str:
+    """How many times better ours is: below 1 where it is worse; of speeds more is better, of all else less."""
+    if not (unit and isinstance(mine, float | int) and isinstance(other, float | int) and mine and other):
         return "-"
-    return f"{max(mine, other) / min(mine, other):.3g}x"
+    return f"{mine / other if unit == '/s' else other / mine:.3g}x"
 
 
-HEADINGS = ("", "Perdure", "mem0ai", "ratio", "target")
+HEADINGS = ("", "Perdure", "mem0ai", "better by", "target")
 
 
 def table(results: Sequence[Result], *, quick: bool) -> str:

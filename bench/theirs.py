@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import json
 import subprocess
@@ -24,10 +25,9 @@ from bench.harness import (
     each_ms,
     elsewhere,
     finish,
-    loop_lag,
+    in_waves,
     median,
     peak_mb,
-    percentile,
     serve,
 )
 
@@ -192,13 +192,13 @@ async def concurrent(job: Job) -> AsyncGenerator[Figures, None]:
         yield {}
         for number in count():
             asked = workload.questions(rows, job.calls, seed=number)
-            async with loop_lag() as late:
-                began = perf_counter()
-                await asyncio.gather(
-                    *(memory.search(text, filters={"user_id": row.user}, top_k=10) for row, text in asked)
-                )
-                took = perf_counter() - began
-            yield {"concurrent_s": took, "lag_p99_ms": percentile(late, 0.99), "lag_max_ms": max(late)}
+            yield await in_waves(functools.partial(_searching_all, memory, asked))
+
+
+async def _searching_all(memory: Any, asked: Sequence[tuple[workload.Row, str]]) -> None:
+    await asyncio.gather(
+        *(memory.search(text, filters={"user_id": row.user}, top_k=10) for row, text in asked)
+    )
 
 
 async def two_processes(job: Job) -> AsyncGenerator[Figures, None]:

@@ -81,6 +81,7 @@ def _word_vector(word: str) -> NDArray[np.float32]:
     return np.random.default_rng(zlib.crc32(word.encode())).standard_normal(DIMENSIONS, dtype=np.float32)
 
 
+@functools.lru_cache(maxsize=1000)
 def vector(text: str) -> NDArray[np.float32]:
     """The sum of one fixed random direction per word, normalised: texts that share words are near."""
     total = np.sum([_word_vector(word) for word in text.lower().rstrip(".?").split()], axis=0)
