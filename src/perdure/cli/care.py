@@ -1,0 +1,60 @@
+"""Commands that look after a store."""
+
+from __future__ import annotations
+
+import platform
+
+import typer
+
+from perdure.cli import output, views
+from perdure.cli.options import ConfigFile, Json, StorePath, Yes
+from perdure.cli.service import Where, call
+
+PANEL = "Care"
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=PANEL)
+def stats(path: StorePath = None, config: ConfigFile = None, machine: Json = False) -> None:
+    """Show how much is kept, and what it was made with."""
+    output.say(machine, call(Where(path, config), lambda memory: memory.stats()), views.facts)
+
+
+@app.command(rich_help_panel=PANEL)
+def doctor(path: StorePath = None, config: ConfigFile = None, machine: Json = False) -> None:
+    """Examine the store.
+
+    The exit code is 7 when something is wrong with it.
+    """
+    found = call(Where(path, config), lambda memory: memory.doctor())
+    output.say(machine, found, views.examined)
+    if found["problems"]:
+        raise typer.Exit(7)
+
+
+@app.command(rich_help_panel=PANEL)
+def reindex(path: StorePath = None, config: ConfigFile = None, machine: Json = False) -> None:
+    """Make all words and vectors again, with the present model.
+
+    They are made beside those in use, then switched: the memory stays usable.
+    """
+    with output.progress("Reindexing", machine=machine) as report:
+        made = call(Where(path, config), lambda memory: memory.reindex(report))
+    output.say(machine, made, views.reindexed)
+
+
+@app.command(rich_help_panel=PANEL)
+def reset(yes: Yes = False, path: StorePath = None, config: ConfigFile = None, machine: Json = False) -> None:
+    """Remove everything, of all users."""
+    output.confirm("Remove everything, of all users? It cannot be brought back.", yes=yes)
+    output.say(machine, call(Where(path, config), lambda memory: memory.reset()), views.done)
+
+
+@app.command(rich_help_panel=PANEL)
+def version(machine: Json = False) -> None:
+    """Show the version."""
+    from perdure import __version__  # noqa: PLC0415  # `--help` loads no engine
+
+    shown = {"version": __version__, "python": platform.python_version(), "system": platform.platform()}
+    output.say(machine, shown, views.facts)

@@ -1,0 +1,91 @@
+"""Commands that measure how well memories are found."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perdure.cli import output, views
+from perdure.cli.options import ConfigFile, Json
+from perdure.cli.service import Where, call
+from perdure.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from perdure import AsyncMemory
+    from perdure.evaluate import Conversation, Question
+
+app = typer.Typer(help="Measure how well memories are found.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Measure how well memories are found."""
+
+
+@app.command()
+def retrieval(
+    *,
+    conversations: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Conversations, one JSON object a line.")
+    ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Questions, one JSON object a line.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="jsonl (two files) or longmemeval (one).")] = "jsonl",
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The file of --format longmemeval.", show_default=False),
+    ] = None,
+    depth: Annotated[int, typer.Option(help="How many turns are ranked for each question.", min=10)] = 200,
+    config: ConfigFile = None,
+    machine: Json = False,
+) -> None:
+    """Tell conversations to an empty memory, ask the questions, and compare with where the answers stand.
+
+    Turn-level recall, NDCG and MRR, session-level any and all, by category; and whether scores tell questions
+    about another conversation apart.
+    """
+    told, asked = _data(form, conversations, questions, file)
+    from perdure.evaluate import evaluate  # noqa: PLC0415  # `--help` measures nothing
+
+    with (
+        tempfile.TemporaryDirectory(prefix="perdure-eval-") as folder,
+        output.progress("", machine=machine) as report,
+    ):
+        stages = {"add": "Telling", "ask": "Asking"}
+
+        async def measure(memory: AsyncMemory) -> dict[str, Any]:
+            return await evaluate(
+                memory,
+                told,
+                asked,
+                depth=depth,
+                progress=lambda stage, done, total: report(done, total, stages[stage]),
+            )
+
+        measured = call(Where(Path(folder) / "eval.db", config), measure)
+    output.say(machine, measured, views.measured)
+
+
+def _data(
+    form: str, conversations: Path | None, questions: Path | None, file: Path | None
+) -> tuple[list[Conversation], list[Question]]:
+    from perdure.evaluate import (  # noqa: PLC0415  # `--help` measures nothing
+        read_conversations,
+        read_longmemeval,
+        read_questions,
+    )
+
+    if form == "longmemeval":
+        if file is None:
+            raise InvalidInput("--format longmemeval needs its FILE")
+        return read_longmemeval(file.read_text(encoding="utf-8"))
+    if form != "jsonl":
+        raise InvalidInput(f"--format {form!r}: known are jsonl and longmemeval")
+    if conversations is None or questions is None:
+        raise InvalidInput("give --conversations FILE and --questions FILE, or --format longmemeval FILE")
+    with conversations.open(encoding="utf-8") as told, questions.open(encoding="utf-8") as asked:
+        return read_conversations(told), read_questions(asked)

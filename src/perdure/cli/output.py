@@ -1,0 +1,112 @@
+"""What a command says: JSON for programs, compact text for people, progress and errors beside it on stderr."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import typer
+
+from perdure.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What could move the cursor, colour the terminal or turn the writing round: no memory may do that."""
+
+
+def out() -> Console:
+    """The console of results; without colours when it is no terminal."""
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    """The console of errors and progress."""
+    return _console(stderr=True)
+
+
+def line(*parts: str | tuple[str, str]) -> Text:
+    """One text of plain and styled parts; nothing in them is taken for markup or sent to the terminal as a command."""
+    from rich.text import Text  # noqa: PLC0415  # loaded when something is said
+
+    return Text.assemble(
+        *(safe(part) if isinstance(part, str) else (safe(part[0]), part[1]) for part in parts)
+    )
+
+
+def safe(text: str) -> str:
+    """The text without control characters."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def say(machine: bool, answer: Any, view: Callable[[Any], object]) -> None:
+    """Give the answer: as JSON, or as the view shows it."""
+    if machine:
+        say_json(answer)
+    else:
+        out().print(view(answer))
+
+
+def say_json(answer: Any) -> None:
+    """Give the answer as JSON: indented for a person who looks, in one line for a program."""
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=indent, default=str) + "\n")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only if this is meant.
+
+    Raises:
+        InvalidInput: there is nobody to ask.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInput(
+            f"{question} Nobody can be asked here: give --yes if it is meant; nothing was changed"
+        )
+    if not typer.confirm(safe(question), err=True):
+        typer.echo("Nothing was changed.", err=True)
+        raise typer.Exit(1)
+
+
+class Report(Protocol):
+    """Takes how much is done, of how much (None: nobody knows), and of what, when that has changed."""
+
+    def __call__(self, done: int, total: int | None, what: str | None = None) -> None:
+        """Show it."""
+
+
+@contextmanager
+def progress(what: str, *, machine: bool = False) -> Iterator[Report]:
+    """A bar on stderr for what may take longer than a second; nothing where stderr is no terminal."""
+    from rich.progress import (  # noqa: PLC0415  # loaded when something is said
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = err()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = machine or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(what, total=None)
+
+        def report(done: int, total: int | None, what: str | None = None) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield report
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console  # noqa: PLC0415  # loaded when something is said
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False, emoji=False)

@@ -1,0 +1,58 @@
+"""From the options of a command to an open memory, for the time of one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from perdure.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from perdure import AsyncMemory, Config
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which store a command means: a file, a configuration, both, or whatever the environment says."""
+
+    path: Path | None = None
+    config: Path | None = None
+
+    def settings(self) -> Config:
+        """The configuration that is meant; a path goes over the store that it names."""
+        from perdure.config import Config, Role  # noqa: PLC0415  # `--help` loads no engine
+
+        config = Config.of(self.config)
+        if self.path is None:
+            return config
+        options = config.store.options if config.store.provider == "sqlite" else {}
+        return replace(config, store=Role(provider="sqlite", options={**options, "path": str(self.path)}))
+
+    def file(self) -> Path:
+        """The file of the store.
+
+        Raises:
+            InvalidInput: it is not kept in one.
+        """
+        store = self.settings().store
+        if store.provider != "sqlite":
+            raise InvalidInput(
+                f"a store of the kind {store.provider!r} is not kept in one file: use its own tools"
+            )
+        return Path(store.options["path"])
+
+
+def call(where: Where, verb: Callable[[AsyncMemory], Awaitable[R]]) -> R:
+    """Open the memory, call one verb, close it again."""
+    from perdure import AsyncMemory  # noqa: PLC0415  # `--help` loads no engine
+
+    async def opened() -> R:
+        async with AsyncMemory(where.settings()) as memory:
+            return await verb(memory)
+
+    return asyncio.run(opened())

@@ -1,0 +1,294 @@
+"""Answers of the verbs as people read them, within 80 columns and without colours where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from perdure.cli.output import line
+
+DIM, GOOD, BAD = "dim", "green", "red"
+
+
+def added(answer: Mapping[str, Any]) -> RenderableType:
+    """What became of each message."""
+    rows = []
+    for result in answer["results"]:
+        if result["event"] == "NONE":
+            rows.append(line(("· ", DIM), f"not stored: {result.get('reason', 'nothing new')}"))
+        else:
+            rows.append(line(("✓ ", GOOD), result["memory"]))
+        if result["id"]:
+            rows.append(line((f"  {result['id']}", DIM)))
+    return Group(*rows)
+
+
+def found(answer: Mapping[str, Any]) -> RenderableType:
+    """Results with their scores, best first."""
+    notes = [line((note, "yellow")) for note in answer.get("notes", ())]
+    if not answer["results"]:
+        return Group(line(("Nothing is remembered about that.", DIM)), *notes)
+    table = _grid(6)
+    for result in answer["results"]:
+        table.add_row(score(result["score"]), _entry(result))
+        if "explain" in result:
+            table.add_row("", _explained(result["explain"]))
+    return Group(table, *notes)
+
+
+def listed(answer: Mapping[str, Any]) -> RenderableType:
+    """Memories, one after the other."""
+    if not answer["results"]:
+        return line(("Nothing is remembered here.", DIM))
+    table = _grid(2)
+    for result in answer["results"]:
+        table.add_row(Text("•", DIM), _entry(result))
+    return table
+
+
+def one(memory: Mapping[str, Any]) -> RenderableType:
+    """One memory with all that is known of it."""
+    shown = {
+        "id": memory["id"],
+        "kind": memory["kind"],
+        "said": _said(memory),
+        "whose": _whose(memory),
+        "updated": when(memory["updated_at"]) if memory["updated_at"] != memory["created_at"] else None,
+        "valid": _interval(memory),
+        "expires": when(memory["expiration_date"]),
+        "categories": ", ".join(memory["categories"]),
+        "metadata": ", ".join(f"{key}: {value}" for key, value in memory["metadata"].items()),
+        "dates": ", ".join(f"{m['text']} = {span(m)}" for m in memory["mentions"]),
+    }
+    sources = [source for source in memory.get("sources", ()) if source["text"] != memory["memory"]]
+    rows: list[RenderableType] = [line((memory["memory"], "bold")), Padding(facts(shown), (0, 0, 0, 2))]
+    rows += [
+        line(("  from ", DIM), f"“{s['text']}” ", (f"({s['speaker'] or s['role']})", DIM)) for s in sources
+    ]
+    return Group(*rows)
+
+
+def history(changes: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """What happened to a memory, oldest first."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for change in changes:
+        text = change["new_memory"] if change["new_memory"] is not None else change["old_memory"]
+        words = line(text) if text is not None else line(("(the words are gone)", DIM))
+        if change["reason"]:
+            words = line(words.plain, (f"  {change['reason']}", DIM))
+        table.add_row(line((when(change["created_at"]), DIM)), line(change["event"]), words)
+    return table
+
+
+def done(answer: Mapping[str, Any]) -> RenderableType:
+    """That it is done, and how often."""
+    count = answer.get("deleted")
+    return line(
+        ("✓ ", GOOD), answer["message"], (f"  ({_many(count, 'memory')})" if count is not None else "", DIM)
+    )
+
+
+def erased(answer: Mapping[str, Any]) -> RenderableType:
+    """What was removed where."""
+    rows = [line(("✓ ", GOOD), f"{_many(answer['erased'], 'memory')} erased")]
+    rows += [
+        line(f"  {table}: ", (_many(count, "row"), DIM))
+        for table, count in answer["removed"].items()
+        if count
+    ]
+    if not answer["log_truncated"]:
+        rows.append(line(("  The log still holds the words until another reader is done: erase again, or run ", "yellow"),
+                         "perdure doctor"))  # fmt: skip
+    return Group(*rows)
+
+
+def examined(answer: Mapping[str, Any]) -> RenderableType:
+    """What is wrong, and what could be better."""
+    rows = [line(("✗ ", BAD), problem) for problem in answer["problems"]]
+    rows += [line(("! ", "yellow"), advice) for advice in answer.get("advice", ())]
+    if not answer["problems"]:
+        rows.insert(0, line(("✓ ", GOOD), "The store is sound."))
+    return Group(*rows)
+
+
+def reindexed(answer: Mapping[str, Any]) -> RenderableType:
+    """What was made again."""
+    with_what = answer["model"] or "words alone"
+    return line(("✓ ", GOOD), f"{_many(answer['reindexed'], 'memory')} made again with {with_what}")
+
+
+def facts(values: Mapping[str, Any]) -> RenderableType:
+    """Names and values, those that have one."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style=DIM)
+    table.add_column(overflow="fold")
+    for name, value in values.items():
+        if value not in (None, "", [], {}):
+            table.add_row(line(name.replace("_", " ")), line(_value(name, value)))
+    return table
+
+
+def score(value: float) -> Text:
+    """A score, the brighter the better."""
+    style = "bold green" if value >= 0.6 else "green" if value >= 0.3 else "yellow"
+    return Text(f"{value:.2f}", style)
+
+
+def when(moment: str | None) -> str:
+    """A moment as people write it, as in `8 May 2024 14:03`; midnight is the day alone."""
+    if moment is None:
+        return ""
+    at = datetime.fromisoformat(moment)
+    clock = "" if (at.hour, at.minute, at.second) == (0, 0, 0) else f" {at:%H:%M}"
+    return f"{at.day} {at:%b %Y}{clock}"
+
+
+def span(mention: Mapping[str, str]) -> str:
+    """The time that a mention means, as in `8 May 2024`, `15-16 Mar 2025`, `May 2024` or `2024`."""
+    start, end = (datetime.fromisoformat(mention[side]) for side in ("start", "end"))
+    last = end - timedelta(microseconds=1)
+    if end - start < timedelta(days=1):
+        return when(mention["start"])
+    if (start.day, start.month, end.day, end.month) == (1, 1, 1, 1) and last.year == start.year:
+        return str(start.year)
+    if start.day == end.day == 1 and (last.month, last.year) == (start.month, start.year):
+        return f"{start:%b %Y}"
+    if last.date() == start.date():
+        return f"{start.day} {start:%b %Y}"
+    if (last.month, last.year) == (start.month, start.year):
+        return f"{start.day}-{last.day} {start:%b %Y}"
+    return f"{start.day} {start:%b %Y} to {last.day} {last:%b %Y}"
+
+
+def _grid(width: int) -> Table:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=width - 1, no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _entry(result: Mapping[str, Any]) -> RenderableType:
+    """A memory's words over who said them, when, and its id."""
+    told = " · ".join(part for part in (_said(result), ", ".join(result["categories"]), result["id"]) if part)
+    return Group(line(result["memory"]), line((told, DIM)))
+
+
+def _explained(why: Mapping[str, Any]) -> RenderableType:
+    parts = (
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in why.items()
+    )
+    return line(("  ".join(parts), "cyan"))
+
+
+def _said(memory: Mapping[str, Any]) -> str:
+    return f"{memory['actor_id'] or memory['role']}, {when(memory['created_at'])}"
+
+
+def _whose(memory: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{kind} {memory[f'{kind}_id']}" for kind in ("user", "agent", "app", "run") if memory[f"{kind}_id"]
+    )
+
+
+def _interval(memory: Mapping[str, Any]) -> str | None:
+    start, end = memory["valid_from"], memory["valid_to"]
+    if end is None:
+        return None if start in (None, memory["created_at"]) else f"since {when(start)}"
+    return f"{when(start) or '…'} to {when(end)}"
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, int) and name.endswith("bytes"):
+        return _size(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def _many(count: int, noun: str) -> str:
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+def imported(answer: Mapping[str, Any]) -> RenderableType:
+    """What a transcript held and what became of it."""
+    speakers = ", ".join(f"{who} {count:,}" for who, count in answer["speakers"].items())
+    shown = {
+        "format": answer["format"],
+        "sessions": answer["sessions"],
+        "messages": answer["messages"],
+        "speakers": speakers,
+        "left out": ", ".join(f"{reason} ({count:,})" for reason, count in answer["left_out"].items()),
+    }
+    rows: list[RenderableType] = [facts(shown)]
+    if "stored" not in answer:
+        rows.append(line(("A dry run: nothing was stored.", "yellow")))
+    elif answer["stored"] or not answer["known_before"]:
+        rows.append(line(("✓ ", GOOD), f"{_many(answer['stored'], 'message')} stored"))
+    if answer.get("known_before"):
+        rows.append(
+            line(("· ", DIM), f"{_many(answer['known_before'], 'message')} stored by an earlier import")
+        )
+    return Group(*rows)
+
+
+def measured(answer: Mapping[str, Any]) -> RenderableType:
+    """How well memories were found: turns and sessions by category, speed, and strangers told apart."""
+    tables = [_measures(kind, answer[kind]) for kind in ("turn", "session") if answer[kind]["all"]["n"]]
+    apart, spent, told = answer["foreign"], answer["latency_ms"], answer["add"]
+    shown = {
+        "told": f"{told['turns']:,} turns in {told['seconds']:.1f} s ({told['per_second'] or 0:,.0f} a second)",
+        "asked": f"{answer['questions']:,} questions, p50 {spent['p50']:.1f} ms, p95 {spent['p95']:.1f} ms"
+        if answer["questions"]
+        else "nothing",
+        "without answer": f"{answer['abstention']:,}, left out of the means"
+        if answer["abstention"]
+        else None,
+        "not asked": f"{answer['not_asked']:,} of other conversations" if answer["not_asked"] else None,
+    }
+    if apart["n"]:
+        shown["foreign"] = (
+            f"AUC {_share(apart['auc'])}; {_percent(apart['foreign_without_result'])} of {apart['n']:,} questions about "
+            f"others get nothing, {_percent(apart['right_hits_kept'])} of right hits are kept"
+        )
+    return Group(*tables, facts(shown))
+
+
+def _measures(kind: str, groups: Mapping[str, Mapping[str, float | None]]) -> Table:
+    names = list(groups["all"])
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=None)
+    table.add_column(kind, no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for group, row in groups.items():
+        if row["n"] and (group != "no_adversarial" or "adversarial" in groups):
+            cells = [f"{row[name]:,}" if name == "n" else _share(row[name]) for name in names]
+            table.add_row(line((group, "bold" if group == "all" else "")), *cells)
+    return table
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.0f} %"

@@ -1,0 +1,382 @@
+"""The command line: each command answers a person and a program, and says what went wrong in one line."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from perdure import __version__
+from perdure.cli import main
+
+ESCAPE = "\x1b"
+
+
+@pytest.fixture
+def perdure(tmp_path, capsys, monkeypatch):
+    """Run a command on a store of its own; answers exit code, stdout and stderr."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("PERDURE_DEBUG", raising=False)
+    monkeypatch.setenv("PERDURE_EMBEDDER", "none")  # words alone are enough, and quicker
+
+    def run(*arguments, stdin=""):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        keeps = arguments and arguments[0] not in ("version", "demo", "eval")
+        elsewhere = {"--help", "--path"}.intersection(arguments)
+        stored = ["--path", str(tmp_path / "store.db")] if keeps and not elsewhere else []
+        code = main([*arguments, *stored])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def answer(perdure):
+    """Run a command that has to succeed, with --json."""
+
+    def run(*arguments, **options):
+        code, out, err = perdure(*arguments, "--json", **options)
+        assert (code, err) == (0, ""), err
+        return json.loads(out)
+
+    return run
+
+
+def remember(answer, text="Biscuit is a beagle", *options, user="maya"):
+    return answer("add", text, "--user", user, *options)["results"][0]["id"]
+
+
+# --- without a store -----------------------------------------------------------------------------------------
+
+
+def test_without_arguments_it_explains_itself(perdure):
+    code, out, err = perdure()
+    assert (code, err) == (0, "")
+    assert "perdure demo" in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+COMMANDS = ["demo", "add", "search", "list", "show", "history", "update", "delete", "erase", "import", "export",
+            "backup", "restore", "stats", "doctor", "reindex", "reset", "version"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [*([name] for name in COMMANDS), ["eval", "retrieval"]])
+def test_every_command_has_help_and_json(perdure, command):
+    code, out, _ = perdure(*command, "--help")
+    assert code == 0
+    assert "--json" in out
+
+
+def test_help_lists_every_command(perdure):
+    _, out, _ = perdure("--help")
+    assert set(COMMANDS) | {"eval"} <= set(re.findall(r"^│ (\w+) ", out, re.MULTILINE))
+
+
+def test_help_loads_no_engine():
+    program = "import sys; from perdure.cli import main; main(['--help']); print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not loaded & {"numpy", "onnxruntime", "tokenizers", "sqlite3", "perdure.engine.memory"}
+
+
+def test_version_is_the_packages_own(perdure, answer):
+    assert answer("version")["version"] == __version__
+    code, out, _ = perdure("version")
+    assert code == 0
+    assert __version__ in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_are_given_completion(shell):
+    program = "import sys; from perdure.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"_PERDURE_COMPLETE": f"source_{shell}", "PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "perdure" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["forget"], "No such command 'forget'"),
+        (["search"], "Missing argument"),
+        (["search", "x", "--limit", "many"], "Invalid value for '--limit'"),
+    ],
+)
+def test_a_wrong_call_is_one_line(perdure, arguments, message):
+    code, out, err = perdure(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+# --- memories ------------------------------------------------------------------------------------------------
+
+
+def test_what_is_added_is_found_listed_and_shown(answer):
+    memory_id = remember(
+        answer, "Biscuit is a beagle", "--category", "pets", "--metadata", '{"source": "chat"}'
+    )
+    (hit,) = answer("search", "which breed is Biscuit?", "-u", "maya")["results"]
+    assert (hit["id"], hit["memory"], hit["categories"]) == (memory_id, "Biscuit is a beagle", ["pets"])
+    assert [one["id"] for one in answer("list", "-u", "maya")["results"]] == [memory_id]
+    assert answer("show", memory_id)["metadata"] == {"source": "chat"}
+    assert answer("list", "-u", "tomas")["results"] == []
+
+
+def test_text_can_come_from_stdin(answer):
+    answer("add", "-", "-u", "maya", stdin="I keep bees on the roof")
+    assert answer("list", "-u", "maya")["results"][0]["memory"] == "I keep bees on the roof"
+
+
+def test_a_change_is_in_the_history(answer):
+    memory_id = remember(answer, "I live in Leeds")
+    assert (
+        answer("update", memory_id, "I live in Porto", "-c", "home", "--expires", "2031-01-01")["memory"]
+        == "I live in Porto"
+    )
+    assert answer("update", memory_id, "--never-expires")["expiration_date"] is None
+    events = answer("history", memory_id)
+    assert [event["event"] for event in events] == ["ADD", "UPDATE", "UPDATE"]
+    assert (events[1]["old_memory"], events[1]["new_memory"]) == ("I live in Leeds", "I live in Porto")
+
+
+def test_one_memory_is_deleted_without_asking(answer, perdure):
+    memory_id = remember(answer)
+    answer("delete", memory_id)
+    assert perdure("show", memory_id)[0] == 3
+    assert answer("history", memory_id)[-1]["event"] == "DELETE"
+
+
+@pytest.mark.parametrize("command", [["delete", "--all", "-u", "maya"], ["erase", "-u", "maya"], ["reset"]])
+def test_what_destroys_is_confirmed(answer, perdure, command):
+    remember(answer)
+    remember(answer, "Brisket is a lurcher", user="tomas")
+    code, out, err = perdure(*command)
+    assert (code, out) == (2, "")
+    assert "--yes" in err
+    assert len(answer("list", "-u", "maya")["results"]) == 1
+    answer(*command, "--yes")
+    assert answer("list", "-u", "maya")["results"] == []
+    assert len(answer("list", "-u", "tomas")["results"]) == (0 if command == ["reset"] else 1)
+
+
+def test_erased_words_are_gone_from_the_history(answer):
+    memory_id = remember(answer, "my locker code is 4711")
+    assert answer("erase", memory_id, "--yes", "--reason", "asked to")["erased"] == 1
+    assert "4711" not in json.dumps(answer("history", memory_id))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "kind"),
+    [
+        (["show", "nobody-has-this"], 3, "NotFound"),
+        (["add", "hello there"], 2, "MissingScope"),
+        (["search", "x", "--filters", "{"], 2, "InvalidInput"),
+        (["search", "x", "--filters", "[]"], 2, "InvalidInput"),
+        (["search", "x", "--threshold", "7"], 2, "InvalidInput"),
+        (["delete"], 2, "InvalidInput"),
+        (["delete", "x", "--all"], 2, "InvalidInput"),
+        (["delete", "--all", "--yes"], 2, "InvalidInput"),
+        (["erase", "x", "-u", "maya", "--yes"], 2, "InvalidInput"),
+        (["update", "x", "y", "--expires", "2031-01-01", "--never-expires"], 2, "InvalidInput"),
+        (["forget"], 2, "InvalidInput"),
+        (["import", "/nowhere/at/all", "-u", "maya"], 1, "OSError"),
+        (["stats", "--config", "/nowhere/at/all"], 4, "ConfigurationError"),
+    ],
+)
+def test_errors_are_told_in_text_and_in_json(perdure, arguments, code, kind):
+    told, out, err = perdure(*arguments)
+    assert (told, out) == (code, "")
+    assert err.startswith("error: ")
+    told, out, err = perdure(*arguments, "--json")
+    assert (told, out) == (code, "")
+    assert json.loads(err)["error"]["type"] == kind
+
+
+def test_a_file_that_is_no_store_is_left_alone(perdure, tmp_path):
+    (tmp_path / "store.db").write_text("a shopping list, not a database\n" * 100)
+    code, _, err = perdure("stats")
+    assert (code, err.count("\n")) == (7, 1)
+    assert (tmp_path / "store.db").read_text().startswith("a shopping list")
+
+
+# --- what people see -----------------------------------------------------------------------------------------
+
+
+def test_output_without_a_terminal_has_no_colours_and_fits(answer, perdure):
+    memory_id = remember(
+        answer, "We see Dr. Okafor next Thursday about the cracked molar and the bill for it " * 2
+    )
+    for command in (
+        ["list"],
+        ["search", "molar"],
+        ["show", memory_id],
+        ["history", memory_id],
+        ["stats"],
+        ["doctor"],
+    ):
+        whose = ["-u", "maya"] if command[0] in ("list", "search") else []
+        code, out, _ = perdure(*command, *whose)
+        assert code == 0
+        assert ESCAPE not in out
+        assert all(len(line.rstrip()) <= 80 for line in out.splitlines())
+
+
+def test_a_memory_can_neither_colour_nor_command_the_terminal(answer, perdure):
+    remember(answer, f"beware {ESCAPE}[31mred{ESCAPE}[0m and [bold]markup[/bold] :smile:")
+    _, out, _ = perdure("list", "-u", "maya")
+    assert ESCAPE not in out
+    assert "[bold]markup[/bold] :smile:" in out
+
+
+def test_nothing_found_is_said(perdure):
+    assert "Nothing" in perdure("list", "-u", "maya")[1]
+    assert "Nothing" in perdure("search", "anything?", "-u", "maya")[1]
+
+
+# --- files ---------------------------------------------------------------------------------------------------
+
+CHAT = (
+    "[2024-05-08 14:03] Anna: the heron is back at the pond\n[2024-05-08 14:05] Ben: I sold my old bicycle\n"
+)
+
+
+def test_a_transcript_is_imported_once(answer, perdure, tmp_path):
+    chat = tmp_path / "chat.txt"
+    chat.write_text(CHAT)
+    tried = answer("import", str(chat), "--dry-run")
+    assert (tried["format"], tried["messages"], tried["speakers"]) == ("text", 2, {"Anna": 1, "Ben": 1})
+    assert "stored" not in tried
+    assert answer("import", str(chat), "-u", "maya")["stored"] == 2
+    again = answer("import", "-", "-u", "maya", stdin=CHAT)
+    assert (again["stored"], again["known_before"]) == (0, 2)
+    newest, oldest = answer("list", "-u", "maya")["results"]
+    assert (oldest["actor_id"], oldest["created_at"]) == ("Anna", "2024-05-08T14:03:00+00:00")
+    assert newest["memory"] == "I sold my old bicycle"
+    assert "stored by an earlier import" in perdure("import", str(chat), "-u", "maya")[1]
+
+
+def test_what_a_transcript_does_not_say_is_given(answer, perdure):
+    text = "08/05/2024, 14:03 - Robby: beep beep from the workshop"
+    code, _, err = perdure("import", "-", "-u", "maya", stdin=text)
+    assert code == 2
+    assert "--day-first" in err
+    answer(
+        "import",
+        "-",
+        "-u",
+        "maya",
+        "--day-first",
+        "--timezone",
+        "Europe/Lisbon",
+        "--assistant",
+        "Robby",
+        stdin=text,
+    )
+    (one,) = answer("list", "-u", "maya", "--all")["results"]
+    assert (one["role"], one["created_at"]) == ("assistant", "2024-05-08T13:03:00+00:00")
+
+
+def test_an_import_needs_to_know_whose_it_is(perdure):
+    code, _, err = perdure("import", "-", stdin=CHAT)
+    assert code == 2
+    assert "--user" in err
+
+
+def test_an_export_is_imported_without_loss(answer, perdure, tmp_path):
+    memory_id = remember(answer, "I live in Leeds")
+    answer("update", memory_id, "I live in Porto")
+    remember(answer, "Brisket is a lurcher", user="tomas")
+    file = tmp_path / "export.jsonl"
+    written = answer("export", str(file))
+    assert written["records"] == len(file.read_text().splitlines())
+    assert perdure("export", "-u", "maya")[1].count("Brisket") == 0
+
+    def kept():
+        events = answer("history", memory_id)
+        return answer("list"), [(e["event"], e["new_memory"], e["created_at"]) for e in events]
+
+    before = kept()
+    answer("reset", "--yes")
+    assert answer("import", str(file))["imported"]["memories"] == 3
+    assert kept() == before
+
+
+def test_a_backup_is_restored_and_the_store_set_aside(answer, perdure, tmp_path):
+    remember(answer, "I live in Leeds")
+    file = tmp_path / "backup.db"
+    assert answer("backup", str(file))["bytes"] > 0
+    assert perdure("backup", str(file))[0] == 2
+    remember(answer, "I also own a small boat")
+    assert perdure("restore", str(file))[0] == 2
+    restored = answer("restore", str(file), "--yes")
+    assert [one["memory"] for one in answer("list")["results"]] == ["I live in Leeds"]
+    aside = answer("list", "--path", restored["set_aside"])
+    assert len(aside["results"]) == 2
+
+
+def test_a_store_is_sound_and_can_be_reindexed(answer):
+    remember(answer)
+    assert answer("doctor")["problems"] == []
+    assert answer("stats")["memories"] == 1
+    assert set(answer("reindex")) == {"reindexed", "model"}
+    assert len(answer("search", "beagle", "-u", "maya")["results"]) == 1
+
+
+# --- the demonstration and the measurements ------------------------------------------------------------------
+
+
+def test_the_demonstration_finds_what_was_said(answer, perdure, tmp_path, monkeypatch):
+    monkeypatch.delenv("PERDURE_EMBEDDER")
+    played = answer("demo", "--keep", str(tmp_path / "demo.db"))
+    assert played["told"] == {
+        "users": 2,
+        "sessions": 11,
+        "turns": 94,
+        "from": "2025-03-02T18:20:00+00:00",
+        "to": "2025-04-13T17:32:00+00:00",
+    }
+    wrong = [one["question"] for one in played["answers"] if not one["right"]]
+    assert wrong == []
+    assert all(one["answer"]["user_id"] == one["user"] for one in played["answers"] if one["answer"])
+    assert "94" not in perdure("demo", "--keep", str(tmp_path / "demo.db"))[1]
+
+
+def test_the_demonstration_fits_80_columns(perdure, monkeypatch):
+    monkeypatch.delenv("PERDURE_EMBEDDER")
+    code, out, _ = perdure("demo")
+    assert code == 0
+    assert ESCAPE not in out
+    assert all(len(line.rstrip()) <= 80 for line in out.splitlines())
+    assert "Nothing was ever said about that." in out
+
+
+def test_retrieval_is_measured(answer, tmp_path):
+    turns = [{"turn_id": "1", "speaker": "Ida", "text": "The heron came back to the pond."},
+             {"turn_id": "2", "speaker": "Ida", "text": "I sold my old bicycle to Jonas."}]  # fmt: skip
+    told = tmp_path / "conversations.jsonl"
+    told.write_text(
+        json.dumps({"conversation_id": "c", "sessions": [{"session_id": "s", "date": None, "turns": turns}]})
+    )
+    asked = tmp_path / "questions.jsonl"
+    question = {"conversation_id": "c", "question_id": "q", "question": "Who bought my bicycle?", "category": "one",
+                "evidence_turn_ids": ["2"], "evidence_session_ids": ["s"]}  # fmt: skip
+    asked.write_text(json.dumps(question))
+    measured = answer("eval", "retrieval", "--conversations", str(told), "--questions", str(asked))
+    assert measured["turn"]["all"]["MRR"] == 1.0
+    assert measured["session"]["one"]["all@10"] == 1.0
+
+
+def test_a_measurement_needs_its_files(perdure):
+    code, _, err = perdure("eval", "retrieval")
+    assert code == 2
+    assert "--conversations" in err
