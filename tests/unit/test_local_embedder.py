@@ -33,7 +33,7 @@ EMBEDDER = LocalEmbedder()
 texts = st.lists(st.text(st.characters(), max_size=60), max_size=6)  # surrogates and NUL among them
 
 
-def embed(EMBEDDER, texts):
+def embed(embedder, texts):
     return asyncio.run(embedder.embed(texts))
 
 
