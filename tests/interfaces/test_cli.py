@@ -324,6 +324,22 @@ def test_a_backup_is_restored_and_the_store_set_aside(answer, perdure, tmp_path)
     assert len(aside["results"]) == 2
 
 
+def test_what_is_no_backup_is_not_restored(answer, perdure, tmp_path):
+    remember(answer)
+    (tmp_path / "notes.txt").write_text("not a database at all\n" * 100)
+    for file, code in (("notes.txt", 7), ("nowhere.db", 2)):
+        assert perdure("restore", str(tmp_path / file), "--yes")[0] == code
+        assert len(answer("list")["results"]) == 1
+    assert not list(tmp_path.glob("*before*"))
+
+
+def test_a_score_is_explained(answer, perdure):
+    remember(answer)
+    _, out, _ = perdure("search", "beagle", "-u", "maya", "--explain")
+    assert "words" in out
+    assert "{" not in out
+
+
 def test_a_store_is_sound_and_can_be_reindexed(answer):
     remember(answer)
     assert answer("doctor")["problems"] == []

@@ -58,7 +58,7 @@ def _start(
 ) -> None:
     del version
     if context.invoked_subcommand is None:
-        output.out().print(WELCOME)
+        output.show(WELCOME)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

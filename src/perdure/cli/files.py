@@ -154,11 +154,11 @@ def restore(
         raise InvalidInput(f"{file}: there is no such file")
     target = Where(path, config).file()
     output.confirm(f"Replace {target} by {file}?", yes=yes)
-    checked = call(Where(file, config), lambda memory: memory.doctor())
-    if checked["problems"]:
-        raise InvalidInput(f"{file} is damaged, nothing was changed: {checked['problems'][0]}")
+    part = target.with_name(f"{target.name}.restoring")
+    part.unlink(missing_ok=True)
+    call(Where(file, config, words_only=True), lambda memory: memory.backup(part))
     aside = _set_aside(target)
-    call(Where(file, config), lambda memory: memory.backup(target))
+    part.replace(target)
     output.say(
         machine, {"restored": str(target), "from": str(file), "set_aside": aside and str(aside)}, views.facts
     )

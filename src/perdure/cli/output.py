@@ -14,7 +14,7 @@ import typer
 from perdure.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.text import Text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -45,12 +45,23 @@ def safe(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)
 
 
-def say(machine: bool, answer: Any, view: Callable[[Any], object]) -> None:
+def say(machine: bool, answer: Any, view: Callable[[Any], RenderableType]) -> None:
     """Give the answer: as JSON, or as the view shows it."""
     if machine:
         say_json(answer)
     else:
-        out().print(view(answer))
+        show(view(answer))
+
+
+def show(what: RenderableType) -> None:
+    """Print for a person; where no terminal is, lines end with their last letter."""
+    console = out()
+    if console.is_terminal:
+        console.print(what)
+        return
+    with console.capture() as captured:
+        console.print(what)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def say_json(answer: Any) -> None:

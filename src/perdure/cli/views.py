@@ -184,11 +184,17 @@ def _entry(result: Mapping[str, Any]) -> RenderableType:
 
 
 def _explained(why: Mapping[str, Any]) -> RenderableType:
-    parts = (
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in why.items()
-    )
-    return line(("  ".join(parts), "cyan"))
+    """What gave a result its score, the parts that gave something."""
+    told = ((name.replace("_", " "), _part(value)) for name, value in why.items() if value)
+    return line(("  ".join(f"{name} {part}".rstrip() for name, part in told), "cyan"))
+
+
+def _part(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{name} {_part(part)}".rstrip() for name, part in value.items()) + ")"
+    if value is True:
+        return ""
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _said(memory: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ def demo(
         return
     from perdure.cli.demo.view import shown  # noqa: PLC0415  # for people only
 
-    output.out().print(shown(played, keep))
+    output.show(shown(played, keep))
 
 
 async def _play(where: Where, report: output.Report) -> dict[str, Any]:
