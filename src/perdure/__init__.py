@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'perdure' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415  # nothing is loaded before it is used
+    from importlib import import_module
 
     value: object = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value

@@ -6,7 +6,6 @@ from typing import Any
 
 from perdure.config import Config
 from perdure.registry import EMBEDDERS, RERANKERS, STORES
-from perdure.settings import Settings
 
 
 def parts(config: Config) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Config:
             return source
         environment = _from_environment(os.environ)
         path = environment.pop("config", None)
-        layers = [_from_file(Path(path))] if path else []
+        layers: list[Mapping[str, Any]] = [_from_file(Path(path))] if path else []
         layers.append(environment)
         if isinstance(source, (str, os.PathLike)):
             layers.append(_from_file(Path(source)))
@@ -102,7 +102,7 @@ def _role(name: str, value: object) -> Role | None:
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  # loaded only where configuration is read
+    from pydantic import TypeAdapter, ValidationError
 
     for key in values:
         _known(key, [f.name for f in fields(Settings)], "settings")

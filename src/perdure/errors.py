@@ -1,26 +1,26 @@
 """Every error that Perdure raises, arranged by what the caller can do about it.
 
-    PerdureError
-    ├── InvalidInput            mend the call; nothing was changed               (also a ValueError)
-    │   ├── UnknownArgument     a misspelt or unsupported keyword                (also a TypeError)
-    │   ├── InvalidFilter       an unknown field, operator or value in `filters`
-    │   ├── MissingScope        say whose memory: user_id, agent_id, run_id or app_id
-    │   └── TooLarge            a text or metadata over the configured bound
-    ├── NotFound                nothing has that id                              (also a LookupError)
-    ├── ConfigurationError      mend the configuration or the installation
-    │   ├── MissingExtra        `pip install 'perdure[...]'` with the extra it names
-    │   └── ModelUnavailable    the embedding model is missing or damaged
-    ├── Unavailable             try again later; nothing was lost
-    │   ├── StoreBusy           another process held the lock for too long       (also a TimeoutError)
-    │   └── Closed              this memory was closed; open another
-    ├── Conflict                somebody else changed the same memory first; read again, then retry
-    └── StoreError              look after the store
-        ├── StoreUnwritable     no permission, a read-only medium, a missing directory
-        ├── StoreFull           the disk is full; nothing of this call was kept
-        ├── NotAStore           the file is something else
-        ├── NewerSchema         written by a newer Perdure; upgrade this one
-        ├── StoreDamaged        the file is corrupt; restore a backup
-        └── ModelMismatch       the stored vectors come from another embedding model
+PerdureError
+├── InvalidInput            mend the call; nothing was changed               (also a ValueError)
+│   ├── UnknownArgument     a misspelt or unsupported keyword                (also a TypeError)
+│   ├── InvalidFilter       an unknown field, operator or value in `filters`
+│   ├── MissingScope        say whose memory: user_id, agent_id, run_id or app_id
+│   └── TooLarge            a text or metadata over the configured bound
+├── NotFound                nothing has that id                              (also a LookupError)
+├── ConfigurationError      mend the configuration or the installation
+│   ├── MissingExtra        `pip install 'perdure[...]'` with the extra it names
+│   └── ModelUnavailable    the embedding model is missing or damaged
+├── Unavailable             try again later; nothing was lost
+│   ├── StoreBusy           another process held the lock for too long       (also a TimeoutError)
+│   └── Closed              this memory was closed; open another
+├── Conflict                somebody else changed the same memory first; read again, then retry
+└── StoreError              look after the store
+    ├── StoreUnwritable     no permission, a read-only medium, a missing directory
+    ├── StoreFull           the disk is full; nothing of this call was kept
+    ├── NotAStore           the file is something else
+    ├── NewerSchema         written by a newer Perdure; upgrade this one
+    ├── StoreDamaged        the file is corrupt; restore a backup
+    └── ModelMismatch       the stored vectors come from another embedding model
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ def new_id() -> str:
 
     Ids made one after another by one process sort in that order, also within a millisecond.
     """
-    global _last
+    global _last  # noqa: PLW0603  # one process has one order of ids
     with _lock:
         _last = max(_last + 1, time.time_ns() * 4096 // 1_000_000)
         milliseconds, fraction = divmod(_last, 4096)

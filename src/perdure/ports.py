@@ -182,7 +182,8 @@ class Store(Protocol):
             StoreError: the place or the file is not fit.
         """
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Give files and threads back; what was committed is durable already."""
 
     async def commit(self, batch: Batch) -> Committed:
         """Make a batch durable, whole, or raise and change nothing."""
@@ -196,7 +197,8 @@ class Store(Protocol):
     async def get(self, tenant: str, memory_id: str) -> Memory | None:
         """The current version, or the last one, retired, when it was deleted; None when unknown or erased."""
 
-    async def find(self, query: Query) -> list[Memory]: ...
+    async def find(self, query: Query) -> list[Memory]:
+        """The memories that the query lists, in its order."""
 
     async def select(self, partition: Partition, query: Query) -> list[int]:
         """The `ord`s, ascending, of what `find` would list in this partition (order and limit set aside)."""
@@ -218,21 +220,25 @@ class Store(Protocol):
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, as if it had never been."""
 
-    async def stats(self, tenant: str) -> StoreStats: ...
+    async def stats(self, tenant: str) -> StoreStats:
+        """Sizes, counted now."""
 
 
 @runtime_checkable
 class Backups(Protocol):
     """A store that can copy itself while in use."""
 
-    async def backup(self, target: Path) -> None: ...
+    async def backup(self, target: Path) -> None:
+        """Copy everything to a new file and check the copy; writers go on meanwhile."""
 
 
 @runtime_checkable
 class Exports(Protocol):
     """A store whose contents can be read out and put in again, losslessly."""
 
-    def export(self, tenant: str, partitions: Sequence[Partition] | None = None) -> AsyncIterator[Export]: ...
+    def export(self, tenant: str, partitions: Sequence[Partition] | None = None) -> AsyncIterator[Export]:
+        """All of a tenant (or of some partitions), so that `restore` can take it in this order."""
+        ...
 
     async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
         """Put exported records in as they were (ids, times, versions, history); known ones are left alone."""
@@ -245,7 +251,8 @@ class Reindexes(Protocol):
     async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
         """Current versions that have no entry in `space` yet (or none with vectors, when it has a model)."""
 
-    async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None: ...
+    async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None:
+        """Put entries into a space that is not in use yet."""
 
     async def activate(self, space: Space) -> int:
         """Switch to `space` if nothing is missing in it, and drop the others; returns how many are missing."""
@@ -267,12 +274,16 @@ class Embedder(Protocol):
         """Name and version: vectors of different models are never compared."""
 
     @property
-    def dimensions(self) -> int: ...
+    def dimensions(self) -> int:
+        """Numbers in a vector."""
+        ...
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """`(len(texts), dimensions)`, rows of unit length, in the order given."""
+        ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Give threads and sessions back."""
 
 
 class Reranker(Protocol):
@@ -280,5 +291,7 @@ class Reranker(Protocol):
 
     async def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         """A relevance in 0..1 for each text."""
+        ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Give sessions back."""

@@ -97,7 +97,7 @@ def _offered(group: str) -> dict[str, EntryPoint]:
 
 
 def _checked(role: str, name: str, provider: type[Any], options: Mapping[str, Any]) -> Any:
-    from pydantic import ValidationError  # noqa: PLC0415  # loaded only where configuration is read
+    from pydantic import ValidationError
 
     try:
         model = _model(provider)(**options)
@@ -112,7 +112,7 @@ def _checked(role: str, name: str, provider: type[Any], options: Mapping[str, An
 
 def _model(provider: type[Any]) -> type[BaseModel]:
     """The options of a provider, as a model that checks and converts them."""
-    from pydantic import create_model  # noqa: PLC0415  # loaded only where configuration is read
+    from pydantic import create_model
 
     hints = get_type_hints(provider)
     wanted: dict[str, Any] = {f.name: (hints[f.name], _default(f)) for f in fields(provider) if f.init}

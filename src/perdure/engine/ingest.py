@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.engine.dates import mentions
 from perdure.engine.salience import salience
 from perdure.engine.words import analyze
-from perdure.engine.words.analysis import languages_of
+from perdure.engine.words.analysis import language_of
 from perdure.engine.words.language import LANGUAGES
 from perdure.ids import new_id
 from perdure.ports import Batch, Entry, Write
@@ -133,4 +133,4 @@ def fingerprint(turns: Sequence[Turn], attributes: Attributes, *, dated: bool) -
 
 def _code(flags: int) -> str | None:
     """The ISO code of a text's language, for the rules that are made for one; None where there are none."""
-    return {"english": "en"}.get(LANGUAGES[languages_of(flags)])
+    return {"english": "en"}.get(LANGUAGES[language_of(flags)])

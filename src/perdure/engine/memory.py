@@ -17,7 +17,7 @@ from perdure.engine.indexes import Indexes
 from perdure.engine.messages import Messages, Skipped, hear
 from perdure.engine.recall import Ask, Hit, Recall
 from perdure.engine.requests import KEEP, Keep, When
-from perdure.engine.scoping import Reach, insist, reach, scope_of
+from perdure.engine.scoping import Reach, ids, insist, reach, scope_of
 from perdure.engine.shape import (
     Added,
     AddedDict,
@@ -178,7 +178,7 @@ class Engine:
         """
         found = await self._search(
             [query],
-            reach=self._reach(user_id, agent_id, run_id, app_id, filters, categories),
+            reach=self._reach(ids(user_id, agent_id, app_id, run_id), filters, categories),
             limit=requests.limit(top_k, limit, self._settings.top_k),
             threshold=requests.threshold(threshold, self._settings.threshold or 0.0),
             rerank=self._reranker is not None if rerank is None else rerank,
@@ -216,7 +216,7 @@ class Engine:
         """Several searches at once, with one call of the embedder; arguments as for `search`."""
         return await self._search(
             requests.queries(queries),
-            reach=self._reach(user_id, agent_id, run_id, app_id, filters, categories),
+            reach=self._reach(ids(user_id, agent_id, app_id, run_id), filters, categories),
             limit=requests.limit(top_k, limit, self._settings.top_k),
             threshold=requests.threshold(threshold, self._settings.threshold or 0.0),
             rerank=self._reranker is not None if rerank is None else rerank,
@@ -268,7 +268,7 @@ class Engine:
             show_all: also what says too little to be worth listing, as "ok, thanks".
         """
         await self._open()
-        asked = self._reach(user_id, agent_id, run_id, app_id, filters, categories)
+        asked = self._reach(ids(user_id, agent_id, app_id, run_id), filters, categories)
         memories = await self._find(
             asked,
             limit=requests.limit(top_k, limit, 100),
@@ -362,7 +362,7 @@ class Engine:
         Raises:
             MissingScope: nobody is named; `reset` is the verb for everything.
         """
-        asked = insist(self._reach(user_id, agent_id, run_id, app_id, filters, None), "delete_all")
+        asked = insist(self._reach(ids(user_id, agent_id, app_id, run_id), filters), "delete_all")
         await self._open()
         deleted = 0
         while memories := await self._find(
@@ -393,18 +393,18 @@ class Engine:
         """
         await self._open()
         if memory_id is not None:
-            ids = [(await self._known(memory_id)).id]
+            erasing = [(await self._known(memory_id)).id]
         else:
-            asked = insist(self._reach(user_id, agent_id, run_id, app_id, filters, None), "erase")
-            ids = await upkeep.every_id(
+            asked = insist(self._reach(ids(user_id, agent_id, app_id, run_id), filters), "erase")
+            erasing = await upkeep.every_id(
                 self._store, asked, await self._recall.partitions(asked), self._clock()
             )
         at = self._clock()
-        erased = await self._store.erase(self._settings.tenant, ids, at=at, reason=reason)
+        erased = await self._store.erase(self._settings.tenant, erasing, at=at, reason=reason)
         self._indexes.drop()
         return {
-            "erased": len(ids),
-            "ids": ids,
+            "erased": len(erasing),
+            "ids": erasing,
             "at": iso(at),
             "removed": erased.removed,
             "log_truncated": erased.log_truncated,
@@ -441,7 +441,7 @@ class Engine:
             )
         target = Path(path)
         await self._store.backup(target)
-        return {"path": str(target), "bytes": target.stat().st_size}
+        return {"path": str(target), "bytes": (await self._work(target.stat)).st_size}
 
     @verb
     async def stats(self) -> dict[str, Any]:
@@ -482,7 +482,7 @@ class Engine:
 
         The ids choose whole partitions: an export of one user holds all that is kept under that user.
         """
-        asked = self._reach(user_id, agent_id, run_id, app_id, None, None)
+        asked = self._reach(ids(user_id, agent_id, app_id, run_id))
 
         async def records() -> AsyncIterator[dict[str, Any]]:
             await self._open()
@@ -544,15 +544,11 @@ class Engine:
 
     def _reach(
         self,
-        user_id: str | None,
-        agent_id: str | None,
-        run_id: str | None,
-        app_id: str | None,
-        filters: Mapping[str, Any] | None,
-        categories: Sequence[str] | None,
+        named: Mapping[str, object],
+        filters: Mapping[str, Any] | None = None,
+        categories: Sequence[str] | None = None,
     ) -> Reach:
-        ids = {"user_id": user_id, "agent_id": agent_id, "app_id": app_id, "run_id": run_id}
-        return reach(self._settings.tenant, ids, filters, requests.within(categories))
+        return reach(self._settings.tenant, named, filters, requests.within(categories))
 
     async def _search(
         self,
@@ -607,7 +603,9 @@ class Engine:
             )
         return memory
 
-    async def _change(self, memory_id: str, decide: Callable[[Memory, datetime], Awaitable[Write]]) -> Committed:
+    async def _change(
+        self, memory_id: str, decide: Callable[[Memory, datetime], Awaitable[Write]]
+    ) -> Committed:
         """Change the current version of a memory, again from its newest when somebody else was first."""
         for attempt in range(ATTEMPTS):
             memory = await self._current(memory_id)

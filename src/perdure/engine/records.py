@@ -30,7 +30,7 @@ def to_record(export: Export) -> dict[str, Any]:
     return {"perdure": FORMAT, "type": kind, "owner": export.partition.owner, **record}
 
 
-def from_record(record: Mapping[str, Any], tenant: str, line: int) -> Export:
+def from_record(record: object, tenant: str, line: int) -> Export:
     """The way back; the tenant is the reader's own, whatever the writer's was.
 
     Raises:

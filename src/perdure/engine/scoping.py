@@ -7,20 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from perdure.errors import InvalidInput, MissingScope
-from perdure.filters import Filter, conjoin, parse, required, scopes
+from perdure.filters import EVERYTHING, Filter, conjoin, parse, required, scopes
 from perdure.types import Partition, Scope
 
 IDS = ("user_id", "agent_id", "app_id", "run_id")
 """In the order in which they choose the partition."""
 
 
-def scope_of(tenant: str, ids: Mapping[str, object]) -> Scope:
+def ids(user_id: object, agent_id: object, app_id: object, run_id: object) -> dict[str, object]:
+    """Ids by the names that callers give them."""
+    return {"user_id": user_id, "agent_id": agent_id, "app_id": app_id, "run_id": run_id}
+
+
+def scope_of(tenant: str, named: Mapping[str, object]) -> Scope:
     """The scope that these ids name.
 
     Raises:
         InvalidInput: an id that is blank, too long or no text.
     """
-    return Scope(tenant=tenant, **{name: _identifier(value, name) for name, value in ids.items()})
+    return Scope(tenant=tenant, **{name: _identifier(value, name) for name, value in named.items()})
 
 
 def _identifier(value: object, name: str) -> str | None:
@@ -58,14 +63,14 @@ class Reach:
 
 
 def reach(
-    tenant: str, ids: Mapping[str, object], filters: Mapping[str, Any] | None, extra: Filter | None = None
+    tenant: str, given: Mapping[str, object], filters: Mapping[str, Any] | None, extra: Filter | None = None
 ) -> Reach:
     """Combine ids given as arguments with those inside filters, wherever they stand; all must hold."""
     if filters is not None and not isinstance(filters, Mapping):
         raise InvalidInput(
             f"filters is a {type(filters).__name__}: give a dictionary, as in {{'user_id': 'alice'}}"
         )
-    named = {name: text for name, value in ids.items() if (text := _identifier(value, name))}
+    named = {name: text for name, value in given.items() if (text := _identifier(value, name))}
     rest = dict(filters or {})
     for name in IDS:  # the common case, {"user_id": "alice"}, is an argument by another road
         inside = rest.get(name)
@@ -76,13 +81,14 @@ def reach(
         ):
             named[name] = str(_identifier(rest.pop(name), name))
     where = conjoin(parse(rest) if rest else None, extra, parse(named) if named else None)
-    users = required(where, "user_id") if where else None
+    users = required(where, "user_id")
     if users is not None:
         alone = named.keys() == {"user_id"} and not rest and extra is None
         homes = tuple(Partition(tenant, f"user:{user}") for user in sorted(users))
         return Reach(tenant=tenant, filter=None if alone else where, partitions=homes, within=None)
-    within = scopes(where, tenant=tenant) if where else None
-    return Reach(tenant=tenant, filter=where, partitions=None, within=within)
+    if where == EVERYTHING:
+        return Reach(tenant=tenant, filter=None, partitions=None, within=None)
+    return Reach(tenant=tenant, filter=where, partitions=None, within=scopes(where, tenant=tenant))
 
 
 def insist(reach: Reach, verb: str) -> Reach:
