@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "src")]  # it runs where nothing is installed, as in a hook
+# It runs where nothing is installed: in a fresh checkout, in a build hook.
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "src")]
 
 from model import checkpoint, graph  # noqa: E402 (needs the path)
 from perdure.embedders import modelfiles  # noqa: E402 (likewise)
@@ -71,7 +72,7 @@ def _make(directory: Path, report: checkpoint.Report) -> None:
 def _progress() -> Iterator[checkpoint.Report]:
     """A line for each step, and on a terminal a sign of life; without rich, lines alone."""
     try:
-        from rich.console import Console  # noqa: PLC0415  # a build environment has none
+        from rich.console import Console  # a build environment has none
     except ImportError:
         yield print
         return

@@ -18,9 +18,10 @@ class ModelHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's ty
         if version == "editable":
             return
         sys.path.insert(0, self.root)
-        from model import build  # noqa: PLC0415  # needs the path
+        from model import build  # only here does it find what it imports
+        from perdure.embedders.modelfiles import cache_directory
 
-        directory = build.modelfiles.cache_directory()
+        directory = cache_directory()
         build.build(directory, report=self.app.display_info)
         for name in build.FILES:
             build_data["force_include"][str(directory / name)] = f"{PLACE}/{name}"

@@ -92,7 +92,7 @@ def test_each_build_gives_the_same_bytes_as_the_model_in_use(tensors):
 
 def test_no_sum_of_two_products_overflows_sixteen_bits(tensors):
     """On AVX2 without VNNI that would be silent, and wrong."""
-    from onnx import TensorProto, load_from_string, numpy_helper  # noqa: PLC0415  # one test's own
+    from onnx import TensorProto, load_from_string, numpy_helper
 
     model = load_from_string(graph.quantised(tensors))
     constants = {constant.name: constant for constant in model.graph.initializer}

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +54,7 @@ class Encoder:
         padded = np.zeros((len(tokens), max(map(len, tokens))), np.int64)
         for row, ids in zip(padded, tokens, strict=True):
             row[: len(ids)] = ids
-        vectors: NDArray[np.float32] = self.session.run(None, {"tokens": padded})[0]
-        return vectors
+        return cast("NDArray[np.float32]", self.session.run(None, {"tokens": padded})[0])
 
 
 def groups(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -64,7 +64,7 @@ class LocalEmbedder:
             ModelUnavailable: the model is missing or damaged.
             Closed: after `aclose`.
         """
-        import numpy as np  # noqa: PLC0415  # with the model
+        import numpy as np  # with the model
 
         parts = [np.empty((0, DIMENSIONS), np.float32)]
         for start in range(0, len(texts), self.batch_size):
@@ -119,7 +119,7 @@ class _Process:
 def _load(embedder: LocalEmbedder) -> Encoder:
     directory = find_model(embedder.model_dir)
     try:
-        from perdure.embedders.encoder import Encoder  # noqa: PLC0415  # loads onnxruntime
+        from perdure.embedders.encoder import Encoder  # loads onnxruntime
 
         return Encoder.load(directory)
     except ImportError as error:
