@@ -6,12 +6,14 @@ import asyncio
 import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping
+from functools import wraps
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
 import perdure.memory
 from perdure.compat.mem0_config import MemoryConfig, translated
 from perdure.compat.mem0_strict import refuse
+from perdure.config import Config
 from perdure.errors import ConfigurationError, InvalidInput, NotFound
 
 Dialect: TypeAlias = Literal["mem0", "mem0-2"]
@@ -44,30 +46,64 @@ class Answers(list[Any]):
         return self
 
 
+def _blocking(name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
+    """A verb of the blocking face, in mem0's dialect."""
+
+    @wraps(verb)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _prepare(name, args, kwargs)
+        _mention_async()
+        try:
+            return _answer(verb(self, *args, **kwargs))
+        except NotFound as error:
+            return _missing(name, error)
+
+    return call
+
+
+def _asynchronous(name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
+    """A verb of the asynchronous face, in mem0's dialect."""
+
+    @wraps(verb)
+    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _prepare(name, args, kwargs)
+        try:
+            return await verb(self, *args, **kwargs)
+        except NotFound as error:
+            return _missing(name, error)
+
+    return call
+
+
+def _speaking(
+    dialect: Callable[[str, Callable[..., Any]], Callable[..., Any]],
+) -> Callable[[type[Any]], type[Any]]:
+    """Give a class mem0's verbs: its own, in a dialect."""
+
+    def decorate(cls: type[Any]) -> type[Any]:
+        for name in _VERBS:
+            setattr(cls, name, dialect(name, getattr(cls, name)))
+        return cls
+
+    return decorate
+
+
+@_speaking(_blocking)
 class Memory(perdure.memory.Memory):
     """mem0's `Memory`: blocking, and yet its answers may be awaited, as some of its documentation does."""
 
-    def __init__(self, config: MemoryConfig | Mapping[str, Any] | None = None) -> None:
+    def __init__(self, config: MemoryConfig | Config | Mapping[str, Any] | None = None) -> None:
         """From mem0's configuration, or Perdure's."""
         super().__init__(translated(config))
 
-    def __getattribute__(self, name: str) -> Any:
-        """The verb, speaking mem0's dialect."""
-        found = super().__getattribute__(name)
-        return _translating(name, found) if name in _VERBS else found
 
-
+@_speaking(_asynchronous)
 class AsyncMemory(perdure.memory.AsyncMemory):
     """mem0's `AsyncMemory`."""
 
-    def __init__(self, config: MemoryConfig | Mapping[str, Any] | None = None) -> None:
+    def __init__(self, config: MemoryConfig | Config | Mapping[str, Any] | None = None) -> None:
         """From mem0's configuration, or Perdure's."""
         super().__init__(translated(config))
-
-    def __getattribute__(self, name: str) -> Any:
-        """The verb, speaking mem0's dialect."""
-        found = super().__getattribute__(name)
-        return _translating_async(name, found) if name in _VERBS else found
 
 
 def install_as_mem0(compat: Dialect = "mem0") -> None:
@@ -83,7 +119,9 @@ def install_as_mem0(compat: Dialect = "mem0") -> None:
     if compat not in ("mem0", "mem0-2"):
         raise InvalidInput(f"compat={compat!r}: give 'mem0' or 'mem0-2'")
     if "mem0" in sys.modules and not hasattr(sys.modules["mem0"], "__perdure__"):
-        raise ConfigurationError("mem0 itself is imported already: call install_as_mem0() before importing it")
+        raise ConfigurationError(
+            "mem0 itself is imported already: call install_as_mem0() before importing it"
+        )
     _dialect = compat
     for name in _MODULES:
         module = ModuleType(name, "Perdure, under mem0's name.")
@@ -96,39 +134,17 @@ def install_as_mem0(compat: Dialect = "mem0") -> None:
             setattr(sys.modules[parent], child, module)
 
 
-def _translating(name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        _prepare(name, args, kwargs)
-        _mention_async()
-        try:
-            return _answer(verb(*args, **kwargs))
-        except NotFound as error:
-            return _missing(name, error)
-
-    return call
-
-
-def _translating_async(name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        _prepare(name, args, kwargs)
-        try:
-            return await verb(*args, **kwargs)
-        except NotFound as error:
-            return _missing(name, error)
-
-    return call
-
-
 def _prepare(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Refuse or rewrite arguments, in place, into those of our own verb."""
     if _dialect == "mem0-2":
         refuse(name, args, kwargs)
         if name in ("search", "get_all"):
             kwargs.setdefault("top_k", 20)
-            kwargs.setdefault("threshold", 0.1) if name == "search" else None
     for argument in _LLM_ONLY:
         if kwargs.pop(argument, None) is not None:
-            raise ConfigurationError(f"{name}({argument}=...) needs an LLM, and none is configured: leave it out")
+            raise ConfigurationError(
+                f"{name}({argument}=...) needs an LLM, and none is configured: leave it out"
+            )
 
 
 def _answer(value: Any) -> Any:
@@ -153,5 +169,5 @@ def _mention_async() -> None:
     except RuntimeError:
         return
     warnings.warn(
-        "Memory blocks the event loop while it works; AsyncMemory is the class that does not", stacklevel=4
+        "Memory blocks the event loop while it works; AsyncMemory is the class that does not", stacklevel=3
     )

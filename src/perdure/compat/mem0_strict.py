@@ -34,7 +34,9 @@ def refuse(verb: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
 def _ids_in_filters(verb: str, kwargs: Mapping[str, Any]) -> None:
     outside = [name for name in (*_IDS, "app_id") if name in kwargs]
     if outside:
-        raise InvalidInput(f"{verb}() takes {outside[0]} inside filters, as in filters={{{outside[0]!r}: ...}}")
+        raise InvalidInput(
+            f"{verb}() takes {outside[0]} inside filters, as in filters={{{outside[0]!r}: ...}}"
+        )
     filters = kwargs.get("filters") or {}
     if not any(name in filters for name in _IDS):
         raise MissingScope(f"{verb}() needs user_id, agent_id or run_id inside filters")

@@ -1,0 +1,185 @@
+"""Code that was written for mem0 runs as it is written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(tmp_path: Path, code: str, dialect: str = "mem0") -> str:
+    """What a program prints that imports mem0 after `install_as_mem0()`, in a process of its own."""
+    program = f"import perdure\nperdure.install_as_mem0({dialect!r})\n{code}"
+    environment = {**os.environ, "PERDURE_PATH": str(tmp_path / "memory.db"), "PERDURE_EMBEDDER": "hash"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_awaiting_the_blocking_class_works(tmp_path: Path) -> None:
+    assert (
+        run(
+            tmp_path,
+            """
+import asyncio
+from mem0 import Memory
+
+async def demo():
+    mem = Memory()
+    await mem.add(
+        messages=[{"role": "user", "content": "What's the weather?"}], user_id="u123", agent_id="a456"
+    )
+    result = await mem.search(query="weather forecast", user_id="u123", limit=5)
+    print(result["results"][0]["memory"])
+
+asyncio.run(demo())
+""",
+        )
+        == "What's the weather?"
+    )
+
+
+def test_the_blocking_class_returns_dictionaries(tmp_path: Path) -> None:
+    assert (
+        run(
+            tmp_path,
+            """
+from mem0 import Memory
+
+mem = Memory()
+result = mem.add(messages="Tell me a joke", user_id="u42")
+print(isinstance(result, dict), result["results"][0]["event"])
+""",
+        )
+        == "True ADD"
+    )
+
+
+def test_searches_are_gathered(tmp_path: Path) -> None:
+    assert (
+        run(
+            tmp_path,
+            """
+import asyncio
+from mem0 import AsyncMemory
+
+async def get_user_context(user_id, queries):
+    memory = AsyncMemory()
+    await memory.add("My goal is to run a marathon", user_id=user_id)
+    return await asyncio.gather(*[memory.search(q, user_id=user_id, limit=3) for q in queries])
+
+contexts = asyncio.run(get_user_context("user_123", ["preferences", "recent activity", "marathon goal"]))
+print(len(contexts), contexts[2]["results"][0]["memory"])
+""",
+        )
+        == "3 My goal is to run a marathon"
+    )
+
+
+def test_filters_of_both_generations_find_the_same(tmp_path: Path) -> None:
+    assert (
+        run(
+            tmp_path,
+            """
+from mem0 import Memory
+from mem0.configs.base import MemoryConfig
+
+memory = Memory(MemoryConfig())
+memory.add("I like green tea", user_id="u", agent_id="support_v2", metadata={"n": 1})
+a = memory.search("tea", user_id="u", limit=5)
+b = memory.search("tea", filters={"AND": [{"user_id": "u"}, {"agent_id": "support_v2"}, {"created_after": "2025-01-01"}]}, top_k=5)
+c = memory.search("tea", filters={"user_id": "u", "n": {"gte": 1}})
+print([r["memory"] for found in (a, b, c) for r in found["results"]])
+""",
+        )
+        == "['I like green tea', 'I like green tea', 'I like green tea']"
+    )
+
+
+def test_unknown_ids_are_answered_as_mem0_does(tmp_path: Path) -> None:
+    assert (
+        run(
+            tmp_path,
+            """
+from mem0 import Memory
+
+memory = Memory()
+print(memory.get("nobody"), memory.history("nobody"))
+for call in (memory.delete, lambda i: memory.update(i, data="x")):
+    try:
+        call("nobody")
+    except ValueError as error:
+        print(type(error).__name__)
+""",
+        )
+        == "None []\nMissingMemory\nMissingMemory"
+    )
+
+
+STRICT = [
+    "memory.search('tea', user_id='u')",
+    "memory.search('tea', filters={'n': 1})",
+    "memory.get_all(user_id='u')",
+    "memory.add('tea')",
+    "memory.add('tea', user_id='u', timestamp=1)",
+    "memory.add('tea', user_id='a b')",
+    "memory.search('tea', filters={'user_id': 'u'}, reference_date='2025-01-01')",
+    "memory.search('  ', filters={'user_id': 'u'})",
+    "memory.search('tea', filters={'user_id': 'u'}, threshold=7)",
+    "memory.delete_all()",
+    "memory.update('x')",
+]
+
+
+@pytest.mark.parametrize("call", STRICT)
+def test_the_strict_dialect_raises_where_mem0_2_raises(tmp_path: Path, call: str) -> None:
+    assert (
+        run(
+            tmp_path,
+            f"""
+from mem0 import Memory
+
+memory = Memory()
+try:
+    {call}
+except ValueError:
+    print("raised")
+""",
+            dialect="mem0-2",
+        )
+        == "raised"
+    )
+
+
+def test_what_this_version_cannot_provide_is_said_at_once(tmp_path: Path) -> None:
+    assert "vector_store 'qdrant' is not available" in run(
+        tmp_path,
+        """
+from mem0 import Memory
+from mem0.configs.base import MemoryConfig
+
+try:
+    Memory(MemoryConfig(vector_store={"provider": "qdrant", "config": {"host": "localhost"}}))
+except Exception as error:
+    print(error)
+""",
+    )
+
+
+def test_mem0_itself_is_not_replaced_behind_its_users_back(tmp_path: Path) -> None:
+    program = (
+        "import sys, types; sys.modules['mem0'] = types.ModuleType('mem0'); import perdure\n"
+        "try:\n    perdure.install_as_mem0()\nexcept perdure.PerdureError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "imported already" in done.stdout
