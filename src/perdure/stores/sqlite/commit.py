@@ -1,5 +1,7 @@
 """Writing a batch, inside a transaction that the caller began."""
 
+# ruff: noqa: S608 -- SQL is put together from names in these files; what callers give is bound
+
 from __future__ import annotations
 
 import sqlite3
@@ -15,7 +17,7 @@ from perdure.stores.sqlite import spaces
 from perdure.stores.sqlite.rows import MEMORY, TURN, Scopes, memory_row, turn_row, turns, values
 from perdure.types import Memory, Partition, Scope, Turn, session_after
 
-PUT_MEMORY: Final = f"INSERT INTO memories ({MEMORY}) VALUES ({values(MEMORY)})"
+PUT_MEMORY: Final = f"INSERT INTO memories ({MEMORY}, partition) VALUES ({values(MEMORY)}, ?)"
 PUT_TURN: Final = f"INSERT INTO turns ({TURN}) VALUES ({values(TURN)})"
 PUT_ENTRY: Final = (
     "INSERT OR REPLACE INTO entries (space, partition, ord, flags, speaker_words, date_words, words, vectors) "
@@ -75,7 +77,8 @@ class Shelf:
             return cls(connection, partition, *row)
         [floor] = connection.execute("SELECT value FROM meta WHERE key = 'floor'").fetchone()
         number = connection.execute(
-            "INSERT INTO partitions (tenant, owner, start, seq) VALUES (?, ?, ?, ?)", (*partition, floor, floor)
+            "INSERT INTO partitions (tenant, owner, start, seq) VALUES (?, ?, ?, ?)",
+            (*partition, floor, floor),
         ).lastrowid
         return cls(connection, partition, int(number or 0), floor)
 
@@ -110,7 +113,7 @@ class Shelf:
     def holder(self, table: str, row_id: str) -> tuple[Any, ...] | None:
         """When what has this id in the tenant was erased (None: it was not); None when nothing has it."""
         found = self.connection.execute(
-            f"SELECT r.erased_at FROM {table} r JOIN partitions p ON p.id = r.partition "  # noqa: S608  # our names
+            f"SELECT r.erased_at FROM {table} r JOIN partitions p ON p.id = r.partition "
             "WHERE r.id = ? AND p.tenant = ? LIMIT 1",
             (row_id, self.partition.tenant),
         ).fetchone()
@@ -152,9 +155,7 @@ def _last_turn(connection: sqlite3.Connection, scope: int) -> Turn | None:
     return next(iter(turns(rows, Scopes(connection))), None)
 
 
-def _put_write(
-    shelf: Shelf, batch: Batch, write: Write, space: int, sessions: dict[str, str]
-) -> None:
+def _put_write(shelf: Shelf, batch: Batch, write: Write, space: int, sessions: dict[str, str]) -> None:
     """One step of the sequence.
 
     - `replaces`: that version ends.

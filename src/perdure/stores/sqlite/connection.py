@@ -32,10 +32,10 @@ CACHE_KIB: Final = 4_096
 LOG_BYTES: Final = 64 * 2**20
 """The write-ahead log is cut back to this size when a bulk load has made it larger."""
 
-NETWORK: Final = frozenset(
-    "afs beegfs ceph cifs davfs fuse.ceph fuse.davfs2 fuse.gcsfuse fuse.glusterfs fuse.rclone fuse.s3fs "
-    "fuse.sshfs gpfs lustre ncpfs nfs nfs4 smb2 smb3 smbfs".split()
-)
+NETWORK: Final = frozenset((
+    "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.ceph", "fuse.davfs2", "fuse.gcsfuse", "fuse.glusterfs",
+    "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs",
+))  # fmt: skip
 """File systems on which processes of different machines cannot share SQLite's log."""
 
 
@@ -110,9 +110,13 @@ def check_place(path: Path) -> None:
     if path.is_dir():
         raise StoreUnwritable(f"{path} is a directory: name a file in it, as in {path / 'memory.db'}")
     if not folder.is_dir():
-        raise StoreUnwritable(f"there is no directory {folder}: create it, or choose another place for the store")
+        raise StoreUnwritable(
+            f"there is no directory {folder}: create it, or choose another place for the store"
+        )
     if not os.access(path if path.exists() else folder, os.W_OK):
-        raise StoreUnwritable(f"no permission to write {path}: change it, or choose another place for the store")
+        raise StoreUnwritable(
+            f"no permission to write {path}: change it, or choose another place for the store"
+        )
     if kind := network_file_system(path, _mounts()):
         raise StoreUnwritable(
             f"{path} is on a network file system ({kind}), where several machines would damage SQLite's log: "
@@ -213,7 +217,9 @@ _MEANINGS: Final[dict[int, Callable[[Path, Exception], PerdureError]]] = {
     sqlite3.SQLITE_READONLY: _unwritable,
     sqlite3.SQLITE_CANTOPEN: _unwritable,
     sqlite3.SQLITE_PERM: _unwritable,
-    sqlite3.SQLITE_TOOBIG: lambda _path, _error: TooLarge("a text or its metadata is larger than SQLite can hold"),
+    sqlite3.SQLITE_TOOBIG: lambda _path, _error: TooLarge(
+        "a text or its metadata is larger than SQLite can hold"
+    ),
 }
 
 

@@ -1,5 +1,7 @@
 """Reading, each function in one snapshot that the caller began."""
 
+# ruff: noqa: S608 -- SQL is put together from names in these files; what callers give is bound
+
 from __future__ import annotations
 
 import json
@@ -25,14 +27,19 @@ _MEMORY: Final = rows.prefixed(rows.MEMORY, "m")
 
 
 def load(
-    connection: sqlite3.Connection, partition: Partition, *, since: int, known_at: datetime | None, space: Space | None
+    connection: sqlite3.Connection,
+    partition: Partition,
+    *,
+    since: int,
+    known_at: datetime | None,
+    space: Space | None,
 ) -> Delta:
     """What came to an index after `since`; when the tenant was reset meanwhile, everything it holds is dead."""
     space_id = spaces.fitting(connection, space)
     found = _find_partition(connection, partition)
     if found is None:
         [floor] = connection.execute("SELECT value FROM meta WHERE key = 'floor'").fetchone()
-        return Delta(head=floor, dead=range(1, since + 1))
+        return Delta(head=floor, dead=_all_before(floor, since))
     number, start, head = found
     if known_at is not None:
         at = micros(known_at)
@@ -43,8 +50,13 @@ def load(
     return Delta(
         head=head,
         rows=_entry_rows(connection, "m.retired_at IS NULL ORDER BY m.ord", (space_id, number, since)),
-        dead=range(1, since + 1) if 0 < since <= start else _ended(connection, number, since),
+        dead=_all_before(start, since) or _ended(connection, number, since),
     )
+
+
+def _all_before(start: int, since: int) -> range:
+    """All that an index holds when it was read before the tenant was removed, after which sequences begin at `start`."""
+    return range(1, since + 1) if since < start else range(0)
 
 
 def _find_partition(connection: sqlite3.Connection, partition: Partition) -> tuple[int, int, int] | None:
@@ -71,7 +83,7 @@ def _ended(connection: sqlite3.Connection, partition: int, since: int) -> list[i
 def read(connection: sqlite3.Connection, partition: Partition, ords: Sequence[int]) -> list[Memory]:
     """The versions with these row numbers, in the order asked, erased ones left out."""
     found = connection.execute(
-        f"SELECT {_MEMORY} FROM partitions p CROSS JOIN memories m ON m.partition = p.id "  # noqa: S608  # our names
+        f"SELECT {_MEMORY} FROM partitions p CROSS JOIN memories m ON m.partition = p.id "
         "WHERE p.tenant = ? AND p.owner = ? AND m.ord IN (SELECT value FROM json_each(?)) AND m.erased_at IS NULL",
         (*partition, json.dumps(list(map(int, ords)))),
     )
@@ -82,7 +94,7 @@ def read(connection: sqlite3.Connection, partition: Partition, ords: Sequence[in
 def get(connection: sqlite3.Connection, tenant: str, memory_id: str) -> Memory | None:
     """The current version, or the last one."""
     found = connection.execute(
-        f"SELECT {_MEMORY} FROM memories m JOIN partitions p ON p.id = m.partition "  # noqa: S608  # our names
+        f"SELECT {_MEMORY} FROM memories m JOIN partitions p ON p.id = m.partition "
         "WHERE m.id = ? AND p.tenant = ? AND m.erased_at IS NULL ORDER BY m.version DESC LIMIT 1",
         (memory_id, tenant),
     )
@@ -92,7 +104,7 @@ def get(connection: sqlite3.Connection, tenant: str, memory_id: str) -> Memory |
 def turns(connection: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> list[Turn]:
     """The turns with these ids, in the order asked, unknown and erased ones left out."""
     found = connection.execute(
-        f"SELECT {rows.prefixed(rows.TURN, 't')} FROM turns t JOIN partitions p ON p.id = t.partition "  # noqa: S608  # our names
+        f"SELECT {rows.prefixed(rows.TURN, 't')} FROM turns t JOIN partitions p ON p.id = t.partition "
         "WHERE t.id IN (SELECT value FROM json_each(?)) AND p.tenant = ? AND t.erased_at IS NULL",
         (json.dumps(list(ids)), tenant),
     )
@@ -101,21 +113,28 @@ def turns(connection: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> li
 
 
 def find(connection: sqlite3.Connection, query: Query) -> list[Memory]:
-    """What the query describes, in its order."""
+    """What the query describes, in its order.
+
+    When only a part is wanted, sorting is done with narrow rows, and the wide ones are fetched for that part.
+    """
     tables, where, values = _described(connection, query)
     down = "DESC" if query.order == "newest" else "ASC"
-    found = connection.execute(
-        f"SELECT {_MEMORY} {tables} WHERE {where} "  # noqa: S608  # our words; what callers gave is in the values
-        f"ORDER BY m.said_at {down}, p.owner {down}, m.ord {down} LIMIT ? OFFSET ?",
-        (*values, -1 if query.limit is None else query.limit, query.offset),
-    )
-    return rows.memories(found, rows.Scopes(connection))
+    described = f"{tables} WHERE {where} ORDER BY m.said_at {down}, p.owner {down}, m.ord {down}"
+    if query.limit is None:
+        found = connection.execute(f"SELECT {_MEMORY} {described} LIMIT -1 OFFSET ?", (*values, query.offset))
+        return rows.memories(found, rows.Scopes(connection))
+    keys = connection.execute(
+        f"SELECT m.partition, m.ord {described} LIMIT ? OFFSET ?", (*values, query.limit, query.offset)
+    ).fetchall()
+    one = f"SELECT {rows.MEMORY} FROM memories WHERE partition = ? AND ord = ?"
+    wanted = (connection.execute(one, key).fetchone() for key in keys)
+    return rows.memories(wanted, rows.Scopes(connection))
 
 
 def select(connection: sqlite3.Connection, partition: Partition, query: Query) -> list[int]:
     """The row numbers, ascending, of what the query describes in one partition."""
     tables, where, values = _described(connection, query, within=(partition,))
-    found = connection.execute(f"SELECT m.ord {tables} WHERE {where} ORDER BY m.ord", values)  # noqa: S608  # likewise
+    found = connection.execute(f"SELECT m.ord {tables} WHERE {where} ORDER BY m.ord", values)
     return [ord_ for [ord_] in found]
 
 
@@ -131,15 +150,13 @@ def _described(
         conditions.append(f"({sql})")
         values += bound
         tables += " CROSS JOIN scopes s ON s.id = m.scope"
-    conditions.insert(0, "p.tenant = ?")
-    values.insert(0, query.tenant)
     partitions = within if within is not None else query.partitions
-    if partitions is not None:
-        owned = [p for p in partitions if p.tenant == query.tenant]
-        numbers = [found[0] for p in owned if (found := _find_partition(connection, p)) is not None]
-        conditions.insert(0, "p.id IN (SELECT value FROM json_each(?))")
-        values.insert(0, json.dumps(numbers))
-    return tables, " AND ".join(conditions), values
+    if partitions is None:
+        return tables, " AND ".join(("p.tenant = ?", *conditions)), [query.tenant, *values]
+    owned = [p for p in partitions if p.tenant == query.tenant]
+    numbers = [found[0] for p in owned if (found := _find_partition(connection, p)) is not None]
+    in_them = "p.id IN (SELECT value FROM json_each(?))"
+    return tables, " AND ".join((in_them, *conditions)), [json.dumps(numbers), *values]
 
 
 def _visible(query: Query) -> tuple[list[str], list[Any]]:
@@ -199,22 +216,28 @@ def _partitions_under(connection: sqlite3.Connection, tenant: str, scope: Scope)
 
 
 def history(connection: sqlite3.Connection, tenant: str, memory_id: str) -> list[Change]:
-    """What happened to a memory, oldest first, with the texts of the versions that ended and began."""
+    """What happened to a memory, oldest first."""
+    where = "c.memory_id = ? AND c.partition IN (SELECT id FROM partitions WHERE tenant = ?) ORDER BY c.seq"
+    return changes(connection, where, (memory_id, tenant))
+
+
+def changes(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[Change]:
+    """Lines of the log, with the texts of the versions that ended and began; None for what was erased."""
     found = connection.execute(
         "SELECT c.seq, c.memory_id, c.event, c.at, "
         "CASE WHEN old.erased_at IS NULL THEN old.text END, CASE WHEN new.erased_at IS NULL THEN new.text END, "
-        "c.actor, c.reason, c.write_id FROM changes c JOIN partitions p ON p.id = c.partition "
+        "c.actor, c.reason, c.write_id FROM changes c "
         "LEFT JOIN memories old ON old.partition = c.partition AND old.ord = c.old "
         "LEFT JOIN memories new ON new.partition = c.partition AND new.ord = c.new "
-        "WHERE c.memory_id = ? AND p.tenant = ? ORDER BY c.partition, c.seq",
-        (memory_id, tenant),
+        f"WHERE {where}",
+        values,
     )
     return [
         Change(
-            seq=seq, memory_id=changed, event=event, at=rows.moment(at), old_text=old_text, new_text=new_text,
+            seq=seq, memory_id=memory_id, event=event, at=rows.moment(at), old_text=old_text, new_text=new_text,
             actor=actor, reason=reason, write_id=write_id,
         )
-        for seq, changed, event, at, old_text, new_text, actor, reason, write_id in found
+        for seq, memory_id, event, at, old_text, new_text, actor, reason, write_id in found
     ]  # fmt: skip
 
 
@@ -223,7 +246,7 @@ def stats(connection: sqlite3.Connection, tenant: str, *, log_bytes: int) -> Sto
 
     def count(table: str, condition: str = "TRUE") -> int:
         [number] = connection.execute(
-            f"SELECT count(*) FROM {table} WHERE partition IN (SELECT id FROM partitions WHERE tenant = ?) "  # noqa: S608  # our names
+            f"SELECT count(*) FROM {table} WHERE partition IN (SELECT id FROM partitions WHERE tenant = ?) "
             f"AND {condition}",
             (tenant,),
         ).fetchone()

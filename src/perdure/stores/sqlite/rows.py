@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from perdure.errors import InvalidInput
 from perdure.moments import EPOCH, micros
 from perdure.types import Memory, Mention, Scope, Turn
 
 MEMORY: Final = (
-    "partition, ord, id, version, scope, retired_at, erased_at, said_at, recorded_at, valid_from, valid_to, expires_at, "
+    "ord, id, version, scope, retired_at, erased_at, said_at, recorded_at, valid_from, valid_to, expires_at, "
     "place, salience, kind, origin, role, speaker, session, derived_by, sources, categories, mentions, metadata, text"
 )
-"""The columns that `memory_row` makes and `memories` reads."""
+"""The columns that `memories` reads and `memory_row` makes, which adds the partition."""
 
-TURN: Final = (
-    "id, partition, scope, said_at, recorded_at, session, role, speaker, attachments, text"
-)
+TURN: Final = "id, partition, scope, said_at, recorded_at, session, role, speaker, attachments, text"
 """The columns that `turn_row` makes and `turns` reads."""
 
 SCOPE_IDS: Final = ("user_id", "agent_id", "app_id", "run_id")
@@ -41,15 +38,17 @@ def prefixed(columns: str, alias: str) -> str:
 
 
 def memory_row(memory: Memory, partition: int, scope: int) -> tuple[Any, ...]:
-    """A version as it is stored, current."""
+    """A version as it is stored, current; the partition follows the columns of `MEMORY`."""
     m = memory
     return (
-        partition, m.ord, m.id, m.version, scope, None, None, micros(m.said_at), micros(m.recorded_at),
+        m.ord, m.id, m.version, scope, None, None, micros(m.said_at), micros(m.recorded_at),
         maybe_micros(m.valid_from), maybe_micros(m.valid_to), maybe_micros(m.expires_at),
         m.place, m.salience, m.kind, m.origin, m.role, m.speaker, m.session, m.derived_by,
         None if m.sources == (m.id,) else to_json(m.sources),
-        to_json(m.categories), to_json([[t.text, micros(t.start), micros(t.end)] for t in m.mentions]),
-        to_json(m.metadata), m.text,
+        to_json(m.categories) if m.categories else None,
+        to_json([[t.text, micros(t.start), micros(t.end)] for t in m.mentions]) if m.mentions else None,
+        to_json(m.metadata) if m.metadata else None,
+        m.text, partition,
     )  # fmt: skip
 
 
@@ -58,7 +57,7 @@ def turn_row(turn: Turn, partition: int, scope: int) -> tuple[Any, ...]:
     t = turn
     return (
         t.id, partition, scope, micros(t.said_at), micros(t.recorded_at), t.session, t.role, t.speaker,
-        to_json(t.attachments), t.text,
+        to_json(t.attachments) if t.attachments else None, t.text,
     )  # fmt: skip
 
 
@@ -73,8 +72,6 @@ def to_json(value: Sequence[Any] | Mapping[str, Any]) -> str:
     Raises:
         InvalidInput: it holds something else than JSON can.
     """
-    if not value:
-        return "{}" if isinstance(value, Mapping) else "[]"
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
@@ -89,43 +86,56 @@ def _plain(value: object) -> Any:
 
 # ---- in
 
-# A frozen dataclass sets each field by a call of `object.__setattr__` from its `__init__`, which made up more than
-# half of the time of listing ten thousand memories. The slots' own setters do the same in a third of it.
-_SETTERS: Final = tuple(getattr(Memory, field.name).__set__ for field in fields(Memory))
-_NAMES: Final = tuple(field.name for field in fields(Memory))
-assert _NAMES == (
-    "id", "text", "scope", "said_at", "recorded_at", "kind", "role", "speaker", "session", "sources", "categories",
-    "metadata", "mentions", "origin", "derived_by", "salience", "valid_from", "valid_to", "expires_at", "retired_at",
-    "erased_at", "version", "ord", "place",
-)  # fmt: skip
+
+class _Draft:
+    """A `Memory` that is being filled.
+
+    A frozen dataclass sets each field by a call of `object.__setattr__` from its `__init__`: more than half of the
+    time of listing ten thousand memories. Classes with the same slots may be exchanged, so a draft is filled by plain
+    assignments, in a sixth of that time, and then turned into what it is.
+    """
+
+    __slots__ = Memory.__slots__
+    if TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
 
 def memories(rows: Iterable[tuple[Any, ...]], scopes: Scopes) -> list[Memory]:
     """The memories in rows of the columns `MEMORY`."""
     made = []
     for (
-        _, ord_, id_, version, scope, retired_at, erased_at, said_at, recorded_at, valid_from, valid_to, expires_at,
+        ord_, id_, version, scope, retired_at, erased_at, said_at, recorded_at, valid_from, valid_to, expires_at,
         place, salience, kind, origin, role, speaker, session, derived_by, sources, categories, mentions, metadata, text,
     ) in rows:  # fmt: skip
-        memory = object.__new__(Memory)
-        for put, value in zip(_SETTERS, (
-            id_, text, scopes[scope], EPOCH + timedelta(0, 0, said_at), EPOCH + timedelta(0, 0, recorded_at),
-            kind, role, speaker, session,
-            (id_,) if sources is None else () if sources == "[]" else tuple(json.loads(sources)),
-            () if categories == "[]" else tuple(json.loads(categories)),
-            {} if metadata == "{}" else json.loads(metadata),
-            () if mentions == "[]" else _mentions(mentions),
-            origin, derived_by, salience,
-            valid_from if valid_from is None else EPOCH + timedelta(0, 0, valid_from),
-            valid_to if valid_to is None else EPOCH + timedelta(0, 0, valid_to),
-            expires_at if expires_at is None else EPOCH + timedelta(0, 0, expires_at),
-            retired_at if retired_at is None else EPOCH + timedelta(0, 0, retired_at),
-            erased_at if erased_at is None else EPOCH + timedelta(0, 0, erased_at),
-            version, ord_, place,
-        ), strict=True):  # fmt: skip
-            put(memory, value)
-        made.append(memory)
-    return made
+        m = _Draft()
+        m.id = id_
+        m.text = text
+        m.scope = scopes[scope]
+        m.said_at = said = EPOCH + timedelta(0, 0, said_at)
+        m.recorded_at = said if recorded_at == said_at else EPOCH + timedelta(0, 0, recorded_at)
+        m.kind = kind
+        m.role = role
+        m.speaker = speaker
+        m.session = session
+        m.sources = (id_,) if sources is None else tuple(json.loads(sources))
+        m.categories = () if categories is None else tuple(json.loads(categories))
+        m.metadata = {} if metadata is None else json.loads(metadata)
+        m.mentions = () if mentions is None else _mentions(mentions)
+        m.origin = origin
+        m.derived_by = derived_by
+        m.salience = salience
+        m.valid_from = valid_from if valid_from is None else moment(valid_from)
+        m.valid_to = valid_to if valid_to is None else moment(valid_to)
+        m.expires_at = expires_at if expires_at is None else moment(expires_at)
+        m.retired_at = retired_at if retired_at is None else moment(retired_at)
+        m.erased_at = erased_at if erased_at is None else moment(erased_at)
+        m.version = version
+        m.ord = ord_
+        m.place = place
+        m.__class__ = Memory  # type: ignore[assignment]  # the same slots
+        made.append(m)
+    return cast("list[Memory]", made)
 
 
 def turns(rows: Iterable[tuple[Any, ...]], scopes: Scopes) -> list[Turn]:
@@ -139,7 +149,7 @@ def turns(rows: Iterable[tuple[Any, ...]], scopes: Scopes) -> list[Turn]:
             session=session,
             role=role,
             speaker=speaker,
-            attachments=tuple(json.loads(attachments)),
+            attachments=() if attachments is None else tuple(json.loads(attachments)),
             text=text,
         )
         for id_, _, scope, said_at, recorded_at, session, role, speaker, attachments, text in rows

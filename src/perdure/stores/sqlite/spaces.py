@@ -18,9 +18,7 @@ class Held(NamedTuple):
 
 def active(connection: sqlite3.Connection) -> Held | None:
     """The space in use; None when the store was never opened with one."""
-    row = connection.execute(
-        "SELECT id, analyzer, model, dimensions FROM spaces WHERE active = 1"
-    ).fetchone()
+    row = connection.execute("SELECT id, analyzer, model, dimensions FROM spaces WHERE active = 1").fetchone()
     return None if row is None else Held(row[0], Space(analyzer=row[1], model=row[2], dimensions=row[3]))
 
 
@@ -103,5 +101,7 @@ def _told(space: Space) -> str:
 
 
 def _has_entries(connection: sqlite3.Connection, number: int) -> bool:
-    [found] = connection.execute("SELECT EXISTS (SELECT 1 FROM entries WHERE space = ?)", (number,)).fetchone()
+    [found] = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM entries WHERE space = ?)", (number,)
+    ).fetchone()
     return bool(found)

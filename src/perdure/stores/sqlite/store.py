@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from perdure.errors import Closed
-from perdure.ports import Batch, Committed, Delta, Erased, Query, Space, StoreStats
+from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Query, Space, StoreStats
 from perdure.stores import sqlfilters
-from perdure.stores.sqlite import commit, read, spaces
-from perdure.stores.sqlite.connection import Opener, check_place, explained, identify
+from perdure.stores.sqlite import backup, check, commit, erase, exports, read, reindex, spaces
+from perdure.stores.sqlite.connection import Opener, explained, identify
 from perdure.stores.sqlite.migrations import scripts, upgrade
-from perdure.stores.sqlite.workers import Crew, group_commit, snapshot
+from perdure.stores.sqlite.workers import Crew, Serve, group_commit, plainly, snapshot
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
 T = TypeVar("T")
@@ -94,11 +93,73 @@ class SqliteStore:
         """The turns with these ids, in the order asked."""
         return await self._read(lambda c: read.turns(c, tenant, ids))
 
+    async def erase(
+        self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
+    ) -> Erased:
+        """Remove the words from the file and from its log."""
+        removed = await self._write(lambda c: erase.erase(c, tenant, memory_ids, at=at, reason=reason))
+        return Erased(removed=removed, log_truncated=await self._truncate_log())
+
+    async def reset(self, tenant: str) -> None:
+        """Remove all of a tenant, from the file and from its log."""
+        await self._write(lambda c: erase.reset(c, tenant))
+        await self._truncate_log()
+
     async def stats(self, tenant: str) -> StoreStats:
         """Sizes of a tenant's part of the store."""
-        return await self._read(
-            lambda c: read.stats(c, tenant, log_bytes=_size(Path(f"{self._file}-wal")))
-        )
+        return await self._read(lambda c: read.stats(c, tenant, log_bytes=_size(Path(f"{self._file}-wal"))))
+
+    async def backup(self, target: Path) -> None:
+        """Copy the store as it is now to a new file, checked; reading and writing go on meanwhile."""
+        await self._read(lambda c: backup.backup(c, target))
+
+    async def export(
+        self, tenant: str, partitions: Sequence[Partition] | None = None
+    ) -> AsyncIterator[Export]:
+        """Everything of a tenant, or of some partitions, as it was when the first record was taken."""
+        self._check_open()
+        crew = self._crew("export", serve=plainly)
+        pages: list[Iterator[list[Export]]] = []
+
+        def next_page(connection: sqlite3.Connection) -> list[Export] | None:
+            if not pages:
+                connection.execute("BEGIN")
+                pages.append(exports.pages(connection, tenant, partitions))
+            return next(pages[0], None)
+
+        try:
+            while (page := await crew.do(next_page)) is not None:
+                for record in page:
+                    yield record
+        finally:
+            await crew.go_home()
+
+    async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
+        """Put exported records in, in the order in which they were exported; those that are known are left alone."""
+        space = self._use.space
+        return await self._write(lambda c: exports.restore(c, records, entries, space))
+
+    async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
+        """Current versions that have no entry in `space` yet."""
+        return await self._read(lambda c: reindex.missing(c, space, limit=limit))
+
+    async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None:
+        """Store entries in a space that need not be in use."""
+        await self._write(lambda c: reindex.prepare(c, space, entries))
+
+    async def activate(self, space: Space) -> int:
+        """Use `space` from now on and drop the others, unless something is missing in it."""
+        lacking = await self._write(lambda c: reindex.activate(c, space))
+        if not lacking:
+            self._use.space = space
+        return lacking
+
+    async def check(self) -> list[str]:
+        """What is wrong, one sentence each; empty when the store is sound."""
+        return await self._read(check.check)
+
+    async def _truncate_log(self) -> bool:
+        return await self._use.writer.do(erase.truncate_log, alone=True)
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._check_open()
@@ -127,17 +188,16 @@ class SqliteStore:
 
     @cached_property
     def _use(self) -> _Use:
-        explain = partial(explained, path=self._file)
-        return _Use(
-            writer=Crew("write", self._connections, serve=group_commit, explain=explain, most=self.group),
-            readers=Crew(
-                "read",
-                partial(_reading, self._connections),
-                serve=snapshot,
-                explain=explain,
-                threads=self.readers,
-            ),
-        )
+        writer = Crew("write", self._connections, serve=group_commit, explain=self._explain, most=self.group)
+        return _Use(writer=writer, readers=self._crew("read", serve=snapshot, threads=self.readers))
+
+    def _crew(self, name: str, *, serve: Serve, threads: int = 1) -> Crew:
+        """Threads that read."""
+        connect = partial(_reading, self._connections)
+        return Crew(name, connect, serve=serve, explain=self._explain, threads=threads)
+
+    def _explain(self, error: Exception) -> Exception:
+        return explained(error, self._file)
 
 
 @dataclass(kw_only=True)

@@ -167,9 +167,7 @@ def _answer(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         _tell(loop, [answer for answer in answers if answer[0].get_loop() is loop])
 
 
-def _tell(
-    loop: asyncio.AbstractEventLoop, answers: Sequence[tuple[asyncio.Future[Any], Outcome]]
-) -> None:
+def _tell(loop: asyncio.AbstractEventLoop, answers: Sequence[tuple[asyncio.Future[Any], Outcome]]) -> None:
     try:
         loop.call_soon_threadsafe(_settle, answers)
     except RuntimeError:  # the loop was closed: nobody waits any more
@@ -187,6 +185,11 @@ def _settle(answers: Sequence[tuple[asyncio.Future[Any], Outcome]]) -> None:
 
 
 # ---- what the threads do with jobs
+
+
+def plainly(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]:
+    """Each job as it comes; its transactions are its own."""
+    return [_run(connection, job) for job in jobs]
 
 
 def snapshot(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]:

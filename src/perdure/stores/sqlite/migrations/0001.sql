@@ -54,14 +54,15 @@ CREATE TABLE turns (
     session     TEXT NOT NULL,
     role        TEXT NOT NULL,
     speaker     TEXT,
-    attachments TEXT NOT NULL,
+    attachments TEXT,
     text        TEXT NOT NULL
 );
 CREATE UNIQUE INDEX turns_id ON turns (id, partition);
 CREATE INDEX turns_partition ON turns (partition);
 CREATE INDEX turns_scope ON turns (scope);
 
--- Versions; the current one of an id has no `retired_at`. `sources` is NULL for a memory that is its own turn.
+-- Versions; the current one of an id has no `retired_at`. `sources` is NULL for a memory that is its own turn,
+-- the JSON columns are NULL when they are empty.
 CREATE TABLE memories (
     partition   INTEGER NOT NULL,
     ord         INTEGER NOT NULL,
@@ -84,9 +85,9 @@ CREATE TABLE memories (
     session     TEXT,
     derived_by  TEXT,
     sources     TEXT,
-    categories  TEXT NOT NULL,
-    mentions    TEXT NOT NULL,
-    metadata    TEXT NOT NULL,
+    categories  TEXT,
+    mentions    TEXT,
+    metadata    TEXT,
     text        TEXT NOT NULL,
     PRIMARY KEY (partition, ord)
 ) WITHOUT ROWID;

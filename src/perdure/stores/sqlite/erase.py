@@ -1,0 +1,164 @@
+"""Taking words out of a store, and whole tenants."""
+
+# ruff: noqa: S608 -- SQL is put together from names in these files; what callers give is bound
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from perdure.moments import micros
+from perdure.stores.sqlite.commit import PUT_CHANGE, Shelf
+from perdure.types import Partition
+
+PATIENCE: Final = 1_000
+"""Milliseconds to wait for readers that still need the log."""
+
+
+class _Version(NamedTuple):
+    partition: int
+    ord: int
+    current: bool
+
+
+def erase(
+    connection: sqlite3.Connection,
+    tenant: str,
+    memory_ids: Sequence[str],
+    *,
+    at: datetime,
+    reason: str | None,
+) -> dict[str, int]:
+    """Empty all versions of these memories, the turns that they came from, and those turns' own memories.
+
+    What stays: ids, times and the log, with one more line for each. Returns the number of rows by table.
+    """
+    removed = dict.fromkeys(("memories", "turns", "entries", "changes", "keys"), 0)
+    ids = _with_sources(connection, tenant, memory_ids)
+    shelves: dict[int, Shelf] = {}
+    for memory_id in ids:
+        versions = _versions(connection, tenant, memory_id)
+        for version in versions:
+            removed["entries"] += _empty(connection, version, micros(at))
+        removed["memories"] += len(versions)
+        removed["turns"] += _empty_turn(connection, tenant, memory_id, micros(at))
+        if versions:
+            shelf = _shelf(connection, shelves, versions[0].partition)
+            removed["changes"] += _forget_reasons(connection, shelf, memory_id)
+            removed["keys"] += _forget_keys(connection, shelf, memory_id)
+            _log(shelf, memory_id, versions, at=micros(at), reason=reason)
+    for shelf in shelves.values():
+        shelf.keep_seq()
+    return removed
+
+
+def reset(connection: sqlite3.Connection, tenant: str) -> None:
+    """Remove every row of a tenant.
+
+    New partitions begin their sequences above all that were removed: an index that still holds a partition can
+    tell by that.
+    """
+    connection.execute(
+        "UPDATE meta SET value = max(value, (SELECT ifnull(max(seq) + 1, 0) FROM partitions WHERE tenant = ?)) "
+        "WHERE key = 'floor'",
+        (tenant,),
+    )
+    of_tenant = "(SELECT id FROM partitions WHERE tenant = ?)"
+    connection.execute(
+        f"DELETE FROM entries WHERE space IN (SELECT id FROM spaces) AND partition IN {of_tenant}", (tenant,)
+    )
+    for table in ("memories", "turns", "changes", "keys", "scopes"):
+        connection.execute(f"DELETE FROM {table} WHERE partition IN {of_tenant}", (tenant,))
+    connection.execute("DELETE FROM partitions WHERE tenant = ?", (tenant,))
+
+
+def truncate_log(connection: sqlite3.Connection) -> bool:
+    """Fold the log into the file and cut it to nothing; False when somebody still reads from it."""
+    [[patience]] = connection.execute("PRAGMA busy_timeout").fetchall()
+    connection.execute(f"PRAGMA busy_timeout={PATIENCE}")
+    try:
+        [busy, _, _] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={patience}")
+    return not busy
+
+
+def _with_sources(connection: sqlite3.Connection, tenant: str, memory_ids: Iterable[str]) -> list[str]:
+    """These ids and those of the turns that they came from; a turn's own memory has the turn's id."""
+    ids = dict.fromkeys(memory_ids)
+    for memory_id in list(ids):
+        found = connection.execute(
+            "SELECT m.sources FROM memories m JOIN partitions p ON p.id = m.partition "
+            "WHERE m.id = ? AND p.tenant = ? AND m.sources IS NOT NULL",
+            (memory_id, tenant),
+        )
+        for [sources] in found:
+            ids.update(dict.fromkeys(json.loads(sources)))
+    return list(ids)
+
+
+def _versions(connection: sqlite3.Connection, tenant: str, memory_id: str) -> list[_Version]:
+    found = connection.execute(
+        "SELECT m.partition, m.ord, m.retired_at IS NULL FROM memories m JOIN partitions p ON p.id = m.partition "
+        "WHERE m.id = ? AND p.tenant = ? AND m.erased_at IS NULL",
+        (memory_id, tenant),
+    )
+    return [_Version(partition, ord_, bool(current)) for partition, ord_, current in found]
+
+
+def _empty(connection: sqlite3.Connection, version: _Version, at: int) -> int:
+    """Leave a tombstone of a version; the number of its entries."""
+    connection.execute(
+        "UPDATE memories SET text = '', speaker = NULL, categories = NULL, metadata = NULL, mentions = NULL, "
+        "retired_at = ifnull(retired_at, ?), erased_at = ? WHERE partition = ? AND ord = ?",
+        (at, at, version.partition, version.ord),
+    )
+    return connection.execute(
+        "DELETE FROM entries WHERE space IN (SELECT id FROM spaces) AND partition = ? AND ord = ?",
+        (version.partition, version.ord),
+    ).rowcount
+
+
+def _empty_turn(connection: sqlite3.Connection, tenant: str, turn_id: str, at: int) -> int:
+    return connection.execute(
+        "UPDATE turns SET text = '', speaker = NULL, attachments = NULL, erased_at = ? "
+        "WHERE id = ? AND erased_at IS NULL AND partition IN (SELECT id FROM partitions WHERE tenant = ?)",
+        (at, turn_id, tenant),
+    ).rowcount
+
+
+def _shelf(connection: sqlite3.Connection, shelves: dict[int, Shelf], number: int) -> Shelf:
+    if number not in shelves:
+        tenant, owner = connection.execute(
+            "SELECT tenant, owner FROM partitions WHERE id = ?", (number,)
+        ).fetchone()
+        shelves[number] = Shelf.of(connection, Partition(tenant, owner))
+    return shelves[number]
+
+
+def _forget_reasons(connection: sqlite3.Connection, shelf: Shelf, memory_id: str) -> int:
+    return connection.execute(
+        "UPDATE changes SET actor = NULL, reason = NULL "
+        "WHERE memory_id = ? AND partition = ? AND (actor IS NOT NULL OR reason IS NOT NULL)",
+        (memory_id, shelf.id),
+    ).rowcount
+
+
+def _forget_keys(connection: sqlite3.Connection, shelf: Shelf, memory_id: str) -> int:
+    """A key may be made from the words, and whoever guesses them could prove it right."""
+    return connection.execute(
+        "DELETE FROM keys WHERE partition = ? AND batch IN "
+        "(SELECT write_id FROM changes WHERE memory_id = ? AND partition = ?)",
+        (shelf.id, memory_id, shelf.id),
+    ).rowcount
+
+
+def _log(shelf: Shelf, memory_id: str, versions: Sequence[_Version], *, at: int, reason: str | None) -> None:
+    shelf.seq += 1
+    current = next((version.ord for version in versions if version.current), None)
+    shelf.connection.execute(
+        PUT_CHANGE, (shelf.id, shelf.seq, memory_id, "ERASE", current, None, at, None, None, reason)
+    )

@@ -1,0 +1,169 @@
+"""Everything out, losslessly, and in again."""
+
+# ruff: noqa: S608 -- SQL is put together from names in these files; what callers give is bound
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from perdure.moments import micros
+from perdure.ports import Entry, Export, Space
+from perdure.stores.sqlite import read, rows, spaces
+from perdure.stores.sqlite.commit import PUT_CHANGE, PUT_MEMORY, PUT_TURN, Shelf, put_entries
+from perdure.types import Change, Memory, Partition, Turn
+
+PAGE: Final = 500
+
+
+def pages(
+    connection: sqlite3.Connection, tenant: str, partitions: Sequence[Partition] | None
+) -> Iterator[list[Export]]:
+    """Partition by partition: its turns, then its log, each version before the change that began it."""
+    held = connection.execute(
+        "SELECT id, tenant, owner FROM partitions WHERE tenant = ? ORDER BY owner", (tenant,)
+    ).fetchall()
+    for number, *names in held:
+        partition = Partition(*names)
+        if partitions is None or partition in partitions:
+            for page in _turns(connection, number):
+                yield [Export(partition, turn) for turn in page]
+            for log in _log(connection, number):
+                yield [Export(partition, record) for record in log]
+
+
+def _turns(connection: sqlite3.Connection, partition: int) -> Iterator[list[Turn]]:
+    scopes = rows.Scopes(connection)
+    found = connection.execute(
+        f"SELECT {rows.TURN} FROM turns WHERE partition = ? AND erased_at IS NULL ORDER BY ord", (partition,)
+    )
+    while page := found.fetchmany(PAGE):
+        yield rows.turns(page, scopes)
+
+
+def _log(connection: sqlite3.Connection, number: int) -> Iterator[list[Memory | Change]]:
+    scopes = rows.Scopes(connection)
+    last = 0
+    while changes := read.changes(
+        connection, "c.partition = ? AND c.seq > ? ORDER BY c.seq LIMIT ?", (number, last, PAGE)
+    ):
+        found = connection.execute(
+            f"SELECT {rows.MEMORY} FROM memories WHERE partition = ? AND ord BETWEEN ? AND ?",
+            (number, changes[0].seq, changes[-1].seq),
+        )
+        made = {memory.ord: memory for memory in rows.memories(found, scopes)}
+        last = changes[-1].seq
+        yield [
+            record for change in changes for record in (made.get(change.seq), change) if record is not None
+        ]
+
+
+def restore(
+    connection: sqlite3.Connection,
+    records: Sequence[Export],
+    entries: Sequence[Entry | None],
+    space: Space | None,
+) -> int:
+    """Put records in that are not known yet; how many they were.
+
+    Row numbers are given anew, in the order of the records.
+    """
+    space_id = spaces.fitting(connection, space)
+    shelves: dict[Partition, Shelf] = {}
+    new = 0
+    for (partition, record), entry in zip(records, entries, strict=True):
+        if partition not in shelves:
+            shelves[partition] = Shelf.of(connection, partition)
+        match record:
+            case Turn():
+                new += _restore_turn(shelves[partition], record)
+            case Memory():
+                new += _restore_memory(shelves[partition], record, entry, space_id)
+            case Change():
+                new += _restore_change(shelves[partition], record)
+    for shelf in shelves.values():
+        shelf.keep_seq()
+    return new
+
+
+def _restore_turn(shelf: Shelf, turn: Turn) -> bool:
+    if shelf.holder("turns", turn.id) is not None:
+        return False
+    placed = replace(turn, session=turn.session or turn.scope.run_id or turn.id)
+    shelf.connection.execute(PUT_TURN, rows.turn_row(placed, shelf.id, shelf.scope(turn.scope)))
+    return True
+
+
+def _restore_memory(shelf: Shelf, memory: Memory, entry: Entry | None, space: int) -> bool:
+    """A version that is not known, with a change that says as much as the version does.
+
+    The change that an export has of it comes next, perhaps in another call: until then it has no `write_id`.
+    """
+    versions = shelf.connection.execute(
+        "SELECT version, ord, place, retired_at FROM memories m JOIN partitions p ON p.id = m.partition "
+        "WHERE m.id = ? AND p.tenant = ? ORDER BY version",
+        (memory.id, shelf.partition.tenant),
+    ).fetchall()
+    if any(version >= memory.version for version, *_ in versions):
+        return False
+    shelf.seq += 1
+    place = versions[-1][2] if versions else shelf.seq if memory.kind == "turn" else None
+    scope = shelf.scope(memory.scope)
+    shelf.connection.execute(
+        PUT_MEMORY, rows.memory_row(replace(memory, ord=shelf.seq, place=place), shelf.id, scope)
+    )
+    shelf.connection.execute(
+        "UPDATE memories SET retired_at = ?, erased_at = ? WHERE partition = ? AND ord = ?",
+        (rows.maybe_micros(memory.retired_at), rows.maybe_micros(memory.erased_at), shelf.id, shelf.seq),
+    )
+    if entry is not None and space:
+        put_entries(shelf.connection, space, shelf.id, [(shelf.seq, entry)])
+    event = "UPDATE" if versions else "ADD"
+    at = micros(memory.recorded_at)
+    old = _end_earlier(shelf, versions[-1][1], versions[-1][3], at) if versions else None
+    shelf.connection.execute(
+        PUT_CHANGE, (shelf.id, shelf.seq, memory.id, event, old, shelf.seq, at, None, None, None)
+    )
+    return True
+
+
+def _end_earlier(shelf: Shelf, ord_: int, retired_at: int | None, at: int) -> int | None:
+    """The earlier version if this one took its place, rather than came after a time of none."""
+    if retired_at is None:
+        shelf.connection.execute(
+            "UPDATE memories SET retired_at = ? WHERE partition = ? AND ord = ?", (at, shelf.id, ord_)
+        )
+    return ord_ if retired_at in (None, at) else None
+
+
+def _restore_change(shelf: Shelf, change: Change) -> bool:
+    """A line of the log.
+
+    - A version came just before it, whose own line says less: complete that one.
+    - It is known, or nothing here ended as it says: leave it.
+    - It ended a version: add it.
+    """
+    at = micros(change.at)
+    completed = shelf.connection.execute(
+        "UPDATE changes SET event = ?, write_id = ?, actor = ?, reason = ? WHERE partition = ? AND memory_id = ? "
+        "AND at = ? AND write_id IS NULL AND new IS NOT NULL",
+        (change.event, change.write_id, change.actor, change.reason, shelf.id, change.memory_id, at),
+    ).rowcount
+    if completed:
+        return True
+    known = shelf.connection.execute(
+        "SELECT 1 FROM changes WHERE memory_id = ? AND partition = ? AND event = ? AND at = ? AND write_id IS ?",
+        (change.memory_id, shelf.id, change.event, at, change.write_id),
+    ).fetchone()
+    ended = shelf.connection.execute(
+        "SELECT max(ord) FROM memories WHERE id = ? AND partition = ? AND ? IN (retired_at, erased_at)",
+        (change.memory_id, shelf.id, at),
+    ).fetchone()[0]
+    if known or ended is None:
+        return False
+    shelf.seq += 1
+    row = (shelf.id, shelf.seq, change.memory_id, change.event, ended, None, at)
+    shelf.connection.execute(PUT_CHANGE, (*row, change.write_id, change.actor, change.reason))
+    return True

@@ -1,0 +1,61 @@
+"""Making entries again in another space, beside those in use."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from perdure.ports import Entry, Space
+from perdure.stores.sqlite import rows, spaces
+from perdure.types import Memory, Partition
+
+_MISSING: Final = (
+    "FROM partitions p CROSS JOIN memories m ON m.partition = p.id "
+    "LEFT JOIN entries e ON e.space = :space AND e.partition = m.partition AND e.ord = m.ord "
+    "WHERE m.retired_at IS NULL AND m.erased_at IS NULL "
+    "AND (e.ord IS NULL OR (:vectors AND length(e.vectors) = 0))"
+)
+
+
+def missing(connection: sqlite3.Connection, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
+    """Current versions without an entry in `space`, or without vectors when it has a model."""
+    found = connection.execute(
+        f"SELECT p.tenant, p.owner, {rows.prefixed(rows.MEMORY, 'm')} {_MISSING} LIMIT :limit",
+        {"space": spaces.number_of(connection, space), "vectors": space.model is not None, "limit": limit},
+    ).fetchall()
+    memories = rows.memories((row[2:] for row in found), rows.Scopes(connection))
+    return [(Partition(*row[:2]), memory) for row, memory in zip(found, memories, strict=True)]
+
+
+def prepare(
+    connection: sqlite3.Connection, space: Space, entries: Sequence[tuple[Partition, int, Entry]]
+) -> None:
+    """Store entries in a space that need not be in use; what was erased meanwhile gets none."""
+    number = spaces.number_of(connection, space) or spaces.insert(connection, space, active=False)
+    connection.executemany(
+        "INSERT OR REPLACE INTO entries (space, partition, ord, flags, speaker_words, date_words, words, vectors) "
+        "SELECT ?, m.partition, m.ord, ?, ?, ?, ?, ? FROM partitions p JOIN memories m ON m.partition = p.id "
+        "WHERE p.tenant = ? AND p.owner = ? AND m.ord = ? AND m.erased_at IS NULL",
+        [
+            (number, e.flags, e.speaker_words, e.date_words, e.words, e.vectors, *partition, ord_)
+            for partition, ord_, e in entries
+        ],
+    )
+
+
+def activate(connection: sqlite3.Connection, space: Space) -> int:
+    """Use `space` from now on and drop all others, unless something is missing in it: then, how much."""
+    number = spaces.number_of(connection, space)
+    [lacking] = connection.execute(
+        f"SELECT count(*) {_MISSING}",
+        {"space": number, "vectors": space.model is not None},
+    ).fetchone()
+    if lacking:
+        return int(lacking)
+    number = number or spaces.insert(connection, space, active=True)
+    connection.execute("UPDATE spaces SET active = (id = ?)", (number,))
+    for [other] in connection.execute("SELECT id FROM spaces WHERE id <> ?", (number,)).fetchall():
+        connection.execute("DELETE FROM entries WHERE space = ?", (other,))
+        connection.execute("DELETE FROM spaces WHERE id = ?", (other,))
+    return 0

@@ -1,0 +1,1048 @@
+"""What every store promises, as tests: inherit `StoreConformance`, and the classes of the optional powers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from perdure.errors import Closed, Conflict, ModelMismatch
+from perdure.filters import parse
+from perdure.ids import new_id
+from perdure.ports import (
+    Backups,
+    Batch,
+    Checks,
+    Committed,
+    Delta,
+    Entry,
+    EntryRow,
+    Export,
+    Exports,
+    Query,
+    Reindexes,
+    Space,
+    Store,
+    Write,
+)
+from perdure.types import Change, Memory, Mention, Partition, Scope, Turn
+
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+SPACE = Space(analyzer=1, model="small/1", dimensions=4)
+ALICE = Scope(user_id="alice")
+BOB = Scope(user_id="bob")
+
+Scenario = Callable[[Store], Awaitable[None]]
+
+
+def moment(**after: float) -> datetime:
+    """A moment so many `seconds`, `hours` or `days` after the tests' now."""
+    return NOW + timedelta(**after)
+
+
+def entry(text: str = "", *, vectors: bytes = b"\x00\x3c" * 4) -> Entry:
+    """What ranking reads, recognisable by the text."""
+    return Entry(words=text.encode()[:8].ljust(8), flags=len(text), vectors=vectors)
+
+
+def said(text: str, *, scope: Scope = ALICE, at: datetime = NOW, **fields: Any) -> tuple[Turn, Write]:
+    """A turn and the write of its memory; `fields` are the memory's."""
+    turn_id = fields.pop("id", None) or new_id()
+    speaker = fields.get("speaker")
+    turn = Turn(id=turn_id, scope=scope, role="user", text=text, said_at=at, recorded_at=NOW, speaker=speaker)
+    memory = Memory(
+        id=turn_id, text=text, scope=scope, said_at=at, recorded_at=NOW, sources=(turn_id,), **fields
+    )
+    return turn, Write(event="ADD", memory_id=turn_id, memory=memory, entry=entry(text))
+
+
+def fact(text: str, *, scope: Scope = ALICE, at: datetime = NOW, **fields: Any) -> Write:
+    """The write of a memory that is no turn's own."""
+    memory = Memory(id=new_id(), kind="fact", text=text, scope=scope, said_at=at, recorded_at=NOW, **fields)
+    return Write(event="ADD", memory_id=memory.id, memory=memory, entry=entry(text))
+
+
+def batch(*parts: tuple[Turn, Write] | Write, at: datetime = NOW, **fields: Any) -> Batch:
+    """Turns and writes as one call; the partition is that of the first memory."""
+    turns = tuple(part[0] for part in parts if not isinstance(part, Write))
+    writes = tuple(part if isinstance(part, Write) else part[1] for part in parts)
+    scopes = [turn.scope for turn in turns] + [w.memory.scope for w in writes if w.memory is not None]
+    partition = fields.pop("partition", None) or scopes[0].partition
+    return Batch(id=new_id(), partition=partition, at=at, turns=turns, writes=writes, **fields)
+
+
+def revision(memory: Memory, text: str | None = None, *, at: datetime, **fields: Any) -> Write:
+    """The next version of a memory; with a new text, a new entry."""
+    revised = replace(
+        memory,
+        text=memory.text if text is None else text,
+        version=memory.version + 1,
+        recorded_at=at,
+        **fields,
+    )
+    made = None if text is None else entry(text)
+    return Write(event="UPDATE", memory_id=memory.id, memory=revised, entry=made, replaces=memory.ord)
+
+
+def end(memory: Memory, **fields: Any) -> Write:
+    """The end of a memory."""
+    return Write(event="DELETE", memory_id=memory.id, replaces=memory.ord, **fields)
+
+
+def query(**fields: Any) -> Query:
+    """A query of the default tenant at the tests' now."""
+    return Query(**{"tenant": "default", "now": NOW, **fields})
+
+
+async def add(store: Store, text: str, **fields: Any) -> Memory:
+    """Commit one turn and answer its memory as the store has it."""
+    pair = said(text, **fields)
+    await store.commit(batch(pair, at=fields.get("at", NOW)))
+    return await got(store, pair[0].id, tenant=pair[0].scope.tenant)
+
+
+async def got(store: Store, memory_id: str, *, tenant: str = "default") -> Memory:
+    """A memory that has to be there."""
+    memory = await store.get(tenant, memory_id)
+    assert memory is not None
+    return memory
+
+
+async def change(store: Store, write: Write, *, scope: Scope = ALICE, at: datetime = NOW) -> Committed:
+    """Commit one write."""
+    return await store.commit(batch(write, at=at, partition=scope.partition))
+
+
+def texts(memories: Iterable[Memory]) -> list[str]:
+    """Their texts, in order."""
+    return [memory.text for memory in memories]
+
+
+class Replica:
+    """An index that is kept up to date by deltas alone."""
+
+    def __init__(self) -> None:
+        self.head = 0
+        self.rows: dict[int, EntryRow] = {}
+
+    def apply(self, delta: Delta) -> None:
+        """Take in what came after `head`."""
+        for row in delta.rows:
+            self.rows[row.ord] = row
+        for ord_ in delta.dead:
+            self.rows.pop(ord_, None)
+        self.head = delta.head
+
+
+class _Play:
+    """Runs scenarios on the store of a test class."""
+
+    def make(self, folder: Path) -> Store:
+        """A store, not opened, in a folder of the test's own; the same folder means the same contents."""
+        raise NotImplementedError
+
+    def play(self, folder: Path, *scenarios: Scenario, space: Space | None = SPACE) -> None:
+        """Run scenarios one after another on one open store."""
+
+        async def run() -> None:
+            store = self.make(folder)
+            await store.open(space)
+            try:
+                for scenario in scenarios:
+                    await scenario(store)
+            finally:
+                await store.aclose()
+
+        asyncio.run(run())
+
+
+class StoreConformance(_Play):
+    """The port `Store`."""
+
+    # ---- commit
+
+    def test_what_was_committed_is_read_as_it_was_given(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            turn, write = said(
+                "I moved to Łódź \U0001f600",
+                at=moment(microseconds=1),
+                speaker="Ann",
+                role="assistant",
+                categories=("home", "city"),
+                metadata={"a": [1, 2.5, None, {"b": "\x00'\""}], "ü": True},
+                mentions=(Mention(text="today", start=NOW, end=moment(days=1)),),
+                origin="tool",
+                derived_by="rules/1",
+                salience=0.25,
+                valid_from=moment(days=-1),
+                valid_to=moment(days=9),
+                expires_at=moment(days=10),
+            )
+            turn = replace(turn, attachments=({"type": "image_url", "image_url": {"url": "x"}},))
+            committed = await store.commit(batch((turn, write)))
+            assert write.memory is not None
+            stored = replace(write.memory, ord=1, place=1, session=turn.id)
+            assert await store.get("default", turn.id) == stored
+            assert await store.read(ALICE.partition, [1]) == [stored]
+            assert await store.turns("default", [turn.id]) == [replace(turn, session=turn.id)]
+            assert (committed.head, committed.memory_ids, committed.repeated) == (1, (turn.id,), False)
+
+        self.play(tmp_path, scenario)
+
+    def test_a_sequence_counts_the_writes_of_its_partition(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            assert (await store.commit(batch(said("a"), said("b")))).head == 2
+            assert (await store.commit(batch(said("c", scope=BOB)))).head == 1
+            assert (await store.commit(batch(said("d")))).head == 3
+
+        self.play(tmp_path, scenario)
+
+    def test_a_batch_that_fails_changes_nothing(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            first = await add(store, "first")
+            turn, write = said("not to be kept")
+            with pytest.raises(Conflict):
+                await store.commit(batch((turn, write), replace(end(first), replaces=99)))
+            assert await store.get("default", turn.id) is None
+            assert await store.turns("default", [turn.id]) == []
+            assert (await store.load(ALICE.partition)).head == 1
+            assert (await got(store, first.id)).retired_at is None
+
+        self.play(tmp_path, scenario)
+
+    def test_of_two_that_change_the_same_version_one_gets_a_conflict(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "tea")
+            answers = await asyncio.gather(
+                *(change(store, revision(memory, text, at=moment(hours=1))) for text in ("coffee", "milk")),
+                return_exceptions=True,
+            )
+            assert sorted(type(answer).__name__ for answer in answers) == ["Committed", "Conflict"]
+
+        self.play(tmp_path, scenario)
+
+    def test_an_id_is_given_once(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "once")
+            with pytest.raises(Conflict):
+                await add(store, "twice", id=memory.id)
+            await change(store, end(memory))
+            with pytest.raises(Conflict):
+                await add(store, "after its end", id=memory.id)
+
+        self.play(tmp_path, scenario)
+
+    def test_ids_of_different_tenants_do_not_meet(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            mine = await add(store, "mine")
+            theirs = await add(store, "theirs", id=mine.id, scope=replace(ALICE, tenant="other"))
+            assert (mine.id, mine.text) == (theirs.id, "mine")
+            assert (await got(store, mine.id)).text == "mine"
+
+        self.play(tmp_path, scenario)
+
+    def test_commits_that_come_together_are_all_kept_in_one_sequence(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            answers = await asyncio.gather(*(store.commit(batch(said(f"n{n}"))) for n in range(100)))
+            assert sorted(answer.head for answer in answers) == list(range(1, 101))
+            assert len((await store.load(ALICE.partition)).rows) == 100
+
+        self.play(tmp_path, scenario)
+
+    def test_a_batch_that_fails_fails_alone(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "here")
+            wrong = [batch(replace(end(memory), replaces=99), partition=ALICE.partition) for _ in range(20)]
+            right = [batch(said(f"n{n}")) for n in range(20)]
+            mixed = [one for pair in zip(wrong, right, strict=True) for one in pair]
+            answers = await asyncio.gather(*map(store.commit, mixed), return_exceptions=True)
+            assert all(isinstance(answer, Conflict) for answer in answers[::2])
+            assert all(isinstance(answer, Committed) for answer in answers[1::2])
+
+        self.play(tmp_path, scenario)
+
+    def test_a_cancelled_commit_is_there_whole_or_not_at_all(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            batches = [batch(said(f"a{n}"), said(f"b{n}")) for n in range(60)]
+            tasks = [asyncio.create_task(store.commit(b)) for b in batches]
+            await asyncio.sleep(0)
+            for task in tasks[::2]:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for b in batches:
+                there = [await store.get("default", write.memory_id) is not None for write in b.writes]
+                assert there in ([True, True], [False, False])
+            assert all(not task.cancelled() for task in tasks[1::2])
+
+        self.play(tmp_path, scenario)
+
+    # ---- idempotency
+
+    def test_the_same_key_is_stored_once_and_answered_alike(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            one = batch(said("a"), said("b"), key="k")
+            first = await store.commit(one)
+            again = await store.commit(batch(said("a"), said("b"), key="k"))
+            assert again == replace(first, repeated=True)
+            assert len((await store.load(ALICE.partition)).rows) == 2
+
+        self.play(tmp_path, scenario)
+
+    def test_the_same_key_sent_at_once_is_stored_once(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            answers = await asyncio.gather(*(store.commit(batch(said("a"), key="k")) for _ in range(20)))
+            assert sum(not answer.repeated for answer in answers) == 1
+            assert len({answer.memory_ids for answer in answers}) == 1
+
+        self.play(tmp_path, scenario)
+
+    def test_a_key_counts_in_its_own_partition(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            await store.commit(batch(said("a"), key="k"))
+            assert not (await store.commit(batch(said("a", scope=BOB), key="k"))).repeated
+
+        self.play(tmp_path, scenario)
+
+    def test_a_key_used_before_key_since_does_not_count(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            await store.commit(batch(said("a"), key="k"))
+            later = moment(seconds=10)
+            in_time = await store.commit(batch(said("a"), key="k", at=later, key_since=NOW))
+            too_late = await store.commit(batch(said("a"), key="k", at=later, key_since=later))
+            after = await store.commit(batch(said("a"), key="k", at=later, key_since=later))
+            assert [c.repeated for c in (in_time, too_late, after)] == [True, False, True]
+            assert after.batch_id == too_late.batch_id
+
+        self.play(tmp_path, scenario)
+
+    def test_a_batch_that_failed_does_not_use_up_its_key(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "here")
+            with pytest.raises(Conflict):
+                await store.commit(batch(said("a"), replace(end(memory), replaces=99), key="k"))
+            assert not (await store.commit(batch(said("a"), key="k"))).repeated
+
+        self.play(tmp_path, scenario)
+
+    # ---- versions
+
+    def test_a_new_version_closes_the_old_one_and_keeps_its_place(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            old = await add(store, "tea")
+            await change(store, revision(old, "coffee", at=moment(hours=1)), at=moment(hours=1))
+            new = await got(store, old.id)
+            assert (new.text, new.version, new.ord, new.place) == ("coffee", 2, 2, 1)
+            assert await store.read(ALICE.partition, [2, 1]) == [
+                new,
+                replace(old, retired_at=moment(hours=1)),
+            ]
+
+        self.play(tmp_path, scenario)
+
+    def test_a_version_with_the_same_text_keeps_its_entry(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "tea")
+            await change(store, revision(memory, at=moment(hours=1), metadata={"a": 1}))
+            [row] = (await store.load(ALICE.partition)).rows
+            assert (row.ord, row.words, row.vectors) == (2, entry("tea").words, entry("tea").vectors)
+
+        self.play(tmp_path, scenario)
+
+    def test_a_memory_can_come_back_after_its_end(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "tea")
+            await change(store, end(memory))
+            back = replace(memory, version=2, recorded_at=moment(hours=2))
+            restored = Write(event="RESTORE", memory_id=memory.id, memory=back, entry=entry("tea"))
+            await change(store, restored, at=moment(hours=2))
+            assert (await got(store, memory.id)).place == memory.place
+            with pytest.raises(Conflict):
+                await change(store, replace(restored, memory=replace(back, version=3)))
+
+        self.play(tmp_path, scenario)
+
+    def test_facts_have_no_place_in_the_conversation(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            write = fact("likes tea")
+            await store.commit(batch(write))
+            assert (await got(store, write.memory_id)).place is None
+
+        self.play(tmp_path, scenario)
+
+    def test_get_answers_the_last_version_of_what_was_deleted(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "tea")
+            await change(store, end(memory), at=moment(hours=1))
+            assert await got(store, memory.id) == replace(memory, retired_at=moment(hours=1))
+            assert await store.get("default", "unknown") is None
+
+        self.play(tmp_path, scenario)
+
+    # ---- sessions
+
+    def test_a_session_ends_with_a_silence_of_more_than_an_hour(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            first = await add(store, "hello")
+            second = await add(store, "still here", at=moment(hours=1))
+            third = await add(store, "back again", at=moment(hours=2, microseconds=1))
+            assert [m.session for m in (first, second, third)] == [first.id, first.id, third.id]
+
+        self.play(tmp_path, scenario)
+
+    def test_a_session_is_of_the_very_same_scope(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            first = await add(store, "hello")
+            other = await add(store, "hello", scope=replace(ALICE, agent_id="cook"))
+            run = await add(store, "hello", scope=replace(ALICE, run_id="r1"))
+            assert (first.session, other.session, run.session) == (first.id, other.id, "r1")
+
+        self.play(tmp_path, scenario)
+
+    def test_turns_of_one_batch_continue_each_others_session(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            pairs = [said("a"), said("b", at=moment(minutes=5)), said("c", at=moment(hours=3))]
+            await store.commit(batch(*pairs))
+            ids = [turn.id for turn, _ in pairs]
+            assert [turn.session for turn in await store.turns("default", ids)] == [ids[0], ids[0], ids[2]]
+            assert [row.session for row in (await store.load(ALICE.partition)).rows] == [
+                ids[0],
+                ids[0],
+                ids[2],
+            ]
+
+        self.play(tmp_path, scenario)
+
+    # ---- load
+
+    def test_load_tells_what_came_and_what_ended_after_a_sequence(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            one, two, three = [await add(store, text) for text in "123"]
+            await change(store, revision(two, "2b", at=moment(hours=1)))
+            await change(store, end(three))
+            delta = await store.load(ALICE.partition, since=3)
+            assert (delta.head, [row.ord for row in delta.rows], list(delta.dead)) == (5, [4], [2, 3])
+            fresh = await store.load(ALICE.partition)
+            assert [row.ord for row in fresh.rows] == [one.ord, 4]
+            assert _plain(await store.load(ALICE.partition, since=5)) == (5, [], [])
+
+        self.play(tmp_path, scenario)
+
+    def test_load_gives_what_ranking_needs(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "tea", speaker="Ann", valid_from=NOW, expires_at=moment(seconds=1))
+            [row] = (await store.load(ALICE.partition)).rows
+            micros = 1_767_614_400_000_000
+            assert row == EntryRow(
+                ord=1,
+                id=memory.id,
+                place=1,
+                session=memory.id,
+                speaker="Ann",
+                role="user",
+                words=entry("tea").words,
+                speaker_words=b"",
+                date_words=b"",
+                flags=3,
+                vectors=entry("tea").vectors,
+                valid_from=micros,
+                valid_to=None,
+                expires_at=micros + 1_000_000,
+                said_at=micros,
+            )
+
+        self.play(tmp_path, scenario)
+
+    def test_load_at_an_earlier_moment_gives_what_was_current_then(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "tea")
+            await change(store, revision(memory, "coffee", at=moment(hours=1)), at=moment(hours=1))
+            times = (moment(seconds=-1), NOW, moment(minutes=59), moment(hours=1))
+            deltas = [await store.load(ALICE.partition, known_at=at) for at in times]
+            assert [[row.ord for row in delta.rows] for delta in deltas] == [[], [1], [1], [2]]
+
+        self.play(tmp_path, scenario)
+
+    def test_a_partition_without_memories_is_empty(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            assert _plain(await store.load(ALICE.partition)) == (0, [], [])
+            assert await store.read(ALICE.partition, [1]) == []
+            assert await store.select(ALICE.partition, query()) == []
+
+        self.play(tmp_path, scenario)
+
+    # ---- read, turns
+
+    def test_rows_and_turns_come_in_the_order_asked(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memories = [await add(store, text) for text in "abc"]
+            assert texts(await store.read(ALICE.partition, [3, 1, 9])) == ["c", "a"]
+            ids = [memories[2].id, "unknown", memories[0].id]
+            assert [turn.text for turn in await store.turns("default", ids)] == ["c", "a"]
+
+        self.play(tmp_path, scenario)
+
+    # ---- find, select
+
+    def test_find_lists_newest_first_and_oldest_first(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            await add(store, "b", at=moment(hours=1))
+            await add(store, "a")
+            await add(store, "a2")
+            await add(store, "c", at=moment(hours=2), scope=BOB)
+            assert texts(await store.find(query(order="oldest"))) == ["a", "a2", "b", "c"]
+            assert texts(await store.find(query())) == ["c", "b", "a2", "a"]
+            assert texts(await store.find(query(limit=2, offset=1))) == ["b", "a2"]
+            assert texts(await store.find(query(offset=3))) == ["a"]
+
+        self.play(tmp_path, scenario)
+
+    def test_find_keeps_to_its_tenant_and_partitions(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            other = replace(ALICE, tenant="other")
+            for text, scope in (("a", ALICE), ("b", BOB), ("o", other)):
+                await add(store, text, scope=scope)
+            assert texts(await store.find(query(order="oldest"))) == ["a", "b"]
+            assert texts(await store.find(query(partitions=(BOB.partition, other.partition)))) == ["b"]
+            assert await store.find(query(partitions=())) == []
+            assert await store.select(other.partition, query()) == []
+
+        self.play(tmp_path, scenario)
+
+    def test_find_filters(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            await add(store, "red wine", metadata={"price": 7}, categories=("drink",))
+            await add(store, "bread", scope=replace(ALICE, agent_id="cook"))
+            for wanted, found in (
+                ({"price": {"gt": 5}}, ["red wine"]),
+                ({"categories": "drink"}, ["red wine"]),
+                ({"agent_id": "cook"}, ["bread"]),
+                ({"NOT": {"memory": {"contains": "wine"}}}, ["bread"]),
+            ):
+                assert texts(await store.find(query(filter=parse(wanted)))) == found
+
+        self.play(tmp_path, scenario)
+
+    def test_what_ended_expired_or_is_not_salient_is_not_listed_unless_asked_for(
+        self, tmp_path: Path
+    ) -> None:
+        async def scenario(store: Store) -> None:
+            await change(store, end(await add(store, "deleted")))
+            await add(store, "expired", expires_at=NOW)
+            await add(store, "superseded", valid_to=NOW)
+            await add(store, "faint", salience=0.1)
+            await add(store, "future", valid_from=moment(days=1))
+            for options, found in (
+                ({"min_salience": 0.5}, ["future"]),
+                ({}, ["faint", "future"]),
+                ({"show_expired": True}, ["expired", "faint", "future"]),
+                ({"show_superseded": True}, ["superseded", "faint", "future"]),
+                ({"show_retired": True}, ["deleted", "faint", "future"]),
+            ):
+                listed = query(order="oldest", **cast("dict[str, Any]", options))
+                assert texts(await store.find(listed)) == found
+                assert texts(
+                    await store.read(ALICE.partition, await store.select(ALICE.partition, listed))
+                ) == (found)
+
+        self.play(tmp_path, scenario)
+
+    def test_deleted_memories_are_listed_by_their_last_version(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "tea")
+            await change(store, revision(memory, "coffee", at=NOW))
+            await change(store, end(await got(store, memory.id)))
+            assert texts(await store.find(query(show_retired=True))) == ["coffee"]
+
+        self.play(tmp_path, scenario)
+
+    def test_as_of_reads_what_was_true_then_and_known_at_what_was_known_then(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            await add(store, "Berlin", valid_from=moment(days=-9), valid_to=moment(days=-5))
+            home = await add(store, "Rome", valid_from=moment(days=-5))
+            await change(store, end(home), at=moment(days=2))
+            assert texts(await store.find(query(as_of=moment(days=-6)))) == ["Berlin"]
+            assert texts(await store.find(query(as_of=moment(days=-5)))) == []
+            assert texts(await store.find(query(known_at=moment(days=1)))) == ["Rome"]
+            assert texts(await store.find(query(known_at=moment(days=2)))) == []
+            assert texts(await store.find(query(known_at=moment(days=-1), show_superseded=True))) == []
+
+        self.play(tmp_path, scenario)
+
+    # ---- partitions
+
+    def test_partitions_are_found_by_any_of_their_ids(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            await add(store, "a", scope=Scope(user_id="alice", agent_id="cook"))
+            await add(store, "b", scope=Scope(user_id="bob", agent_id="cook", run_id="r"))
+            await add(store, "c", scope=Scope(agent_id="cook"))
+            await add(store, "o", scope=Scope(agent_id="cook", tenant="other"))
+            alice, bob, cook = (Partition("default", o) for o in ("user:alice", "user:bob", "agent:cook"))
+            for scopes, found in (
+                (None, [cook, alice, bob]),
+                ([Scope(agent_id="cook")], [cook, alice, bob]),
+                ([Scope(agent_id="cook", run_id="r")], [bob]),
+                ([Scope(user_id="alice"), Scope(run_id="r")], [alice, bob]),
+                ([Scope(user_id="nobody")], []),
+                ([], []),
+            ):
+                assert sorted(await store.partitions("default", scopes)) == found
+
+        self.play(tmp_path, scenario)
+
+    # ---- history
+
+    def test_history_tells_what_happened_when_by_whom_and_why(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "tea")
+            revised = replace(revision(memory, "coffee", at=moment(hours=1)), actor="ann", reason="asked")
+            made = await change(store, revised, at=moment(hours=1))
+            await change(store, end(await got(store, memory.id)), at=moment(hours=2))
+            added, updated, deleted = await store.history("default", memory.id)
+            assert updated == Change(
+                seq=2,
+                memory_id=memory.id,
+                event="UPDATE",
+                at=moment(hours=1),
+                old_text="tea",
+                new_text="coffee",
+                actor="ann",
+                reason="asked",
+                write_id=made.batch_id,
+            )
+            assert (added.event, added.old_text, added.new_text) == ("ADD", None, "tea")
+            assert (deleted.event, deleted.old_text, deleted.new_text) == ("DELETE", "coffee", None)
+            assert await store.history("other", memory.id) == []
+
+        self.play(tmp_path, scenario)
+
+    # ---- erase, reset
+
+    def test_what_was_erased_has_no_words_left(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "secret", speaker="Ann", metadata={"pin": 1})
+            await change(store, replace(revision(memory, "secret too", at=NOW), reason="because secret"))
+            other = await add(store, "harmless")
+            erased = await store.erase("default", [memory.id], at=moment(hours=1), reason="asked")
+            assert {name: erased.removed[name] for name in ("memories", "turns", "entries")} == {
+                "memories": 2,
+                "turns": 1,
+                "entries": 2,
+            }
+            assert await store.get("default", memory.id) is None
+            assert await store.read(ALICE.partition, [1, 2, 3]) == [other]
+            assert await store.turns("default", [memory.id]) == []
+            everything = query(show_retired=True, show_expired=True, show_superseded=True)
+            assert texts(await store.find(everything)) == ["harmless"]
+            assert texts(await store.find(query(known_at=NOW))) == ["harmless"]
+            history = await store.history("default", memory.id)
+            assert [(c.event, c.old_text, c.new_text, c.reason) for c in history] == [
+                ("ADD", None, None, None),
+                ("UPDATE", None, None, None),
+                ("ERASE", None, None, "asked"),
+            ]
+
+        self.play(tmp_path, scenario)
+
+    def test_erasing_a_fact_erases_the_turns_that_it_came_from_and_their_memories(
+        self, tmp_path: Path
+    ) -> None:
+        async def scenario(store: Store) -> None:
+            turn = await add(store, "my name is Ann, my pin is 1")
+            secret, name = (fact(text, sources=(turn.id,)) for text in ("pin is 1", "is called Ann"))
+            await store.commit(batch(secret, name))
+            await store.erase("default", [secret.memory_id], at=NOW)
+            assert texts(await store.find(query())) == ["is called Ann"]
+            assert await store.turns("default", [turn.id]) == []
+
+        self.play(tmp_path, scenario)
+
+    def test_an_index_learns_of_what_was_erased(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "secret")
+            before = (await store.load(ALICE.partition)).head
+            await store.erase("default", [memory.id], at=NOW)
+            delta = await store.load(ALICE.partition, since=before)
+            assert (list(delta.dead), list(delta.rows)) == ([1], [])
+
+        self.play(tmp_path, scenario)
+
+    def test_an_erased_id_cannot_be_used_again(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "secret")
+            await store.erase("default", [memory.id], at=NOW)
+            with pytest.raises(Conflict, match="erased|was one"):
+                await add(store, "secret", id=memory.id)
+            again = await store.erase("default", [memory.id, "unknown"], at=NOW)
+            assert not any(again.removed.values())
+
+        self.play(tmp_path, scenario)
+
+    def test_erasing_keeps_to_its_tenant(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "secret")
+            await store.erase("other", [memory.id], at=NOW)
+            assert (await got(store, memory.id)).text == "secret"
+
+        self.play(tmp_path, scenario)
+
+    def test_reset_removes_a_tenant_and_no_other(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "a")
+            await add(store, "b", scope=BOB)
+            other = await add(store, "o", scope=replace(ALICE, tenant="other"))
+            await store.reset("default")
+            assert await store.find(query(show_retired=True)) == []
+            assert await store.partitions("default") == []
+            assert await store.history("default", memory.id) == []
+            assert await store.turns("default", [memory.id]) == []
+            assert (await got(store, other.id, tenant="other")).text == "o"
+            stats = await store.stats("default")
+            assert (stats.partitions, stats.turns, stats.memories, stats.changes) == (0, 0, 0, 0)
+
+        self.play(tmp_path, scenario)
+
+    def test_an_index_that_slept_through_a_reset_shows_nothing_of_what_was_removed(
+        self, tmp_path: Path
+    ) -> None:
+        async def scenario(store: Store) -> None:
+            replica = Replica()
+            for text in "abc":
+                await add(store, text)
+            replica.apply(await store.load(ALICE.partition))
+            await store.reset("default")
+            gone = await store.load(ALICE.partition, since=replica.head)
+            for text in "defgh":
+                await add(store, text)
+            back = await store.load(ALICE.partition, since=replica.head)
+            assert min(gone.head, back.head) > replica.head
+            replica.apply(back)
+            assert list(replica.rows.values()) == list((await store.load(ALICE.partition)).rows)
+
+        self.play(tmp_path, scenario)
+
+    # ---- opening and closing
+
+    def test_a_closed_store_refuses_everything(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            store = self.make(tmp_path)
+            await store.open(SPACE)
+            await store.aclose()
+            await store.aclose()
+            for call in (
+                store.commit(batch(said("a"))),
+                store.load(ALICE.partition),
+                store.find(query()),
+                store.get("default", "x"),
+                store.stats("default"),
+            ):
+                with pytest.raises(Closed):
+                    await call
+
+        asyncio.run(scenario())
+
+    def test_stats_count(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "a")
+            await add(store, "b", scope=BOB)
+            await change(store, end(memory))
+            stats = await store.stats("default")
+            assert (stats.partitions, stats.turns, stats.memories, stats.retired, stats.changes) == (
+                2,
+                2,
+                1,
+                1,
+                3,
+            )
+            assert stats.space == SPACE
+
+        self.play(tmp_path, scenario)
+
+
+class DurableConformance(_Play):
+    """A store that keeps its contents: opening it again, in one space or another."""
+
+    def test_what_was_committed_is_there_when_the_store_is_opened_again(self, tmp_path: Path) -> None:
+        async def write(store: Store) -> None:
+            await add(store, "kept")
+
+        async def look(store: Store) -> None:
+            assert texts(await store.find(query())) == ["kept"]
+
+        self.play(tmp_path, write)
+        self.play(tmp_path, look)
+
+    def test_entries_of_another_model_are_refused_with_the_way_out(self, tmp_path: Path) -> None:
+        async def write(store: Store) -> None:
+            await add(store, "kept")
+
+        self.play(tmp_path, write)
+        for other in (
+            replace(SPACE, model="large/1"),
+            replace(SPACE, dimensions=8),
+            replace(SPACE, analyzer=2),
+        ):
+            with pytest.raises(ModelMismatch, match="perdure reindex"):
+                self.play(tmp_path, space=other)
+
+    def test_an_empty_store_takes_any_space(self, tmp_path: Path) -> None:
+        async def look(store: Store) -> None:
+            assert (await store.stats("default")).space == replace(SPACE, model="large/1")
+
+        self.play(tmp_path)
+        self.play(tmp_path, look, space=replace(SPACE, model="large/1"))
+
+    def test_without_a_model_one_reads_and_writes_beside_any_model(self, tmp_path: Path) -> None:
+        async def write(store: Store) -> None:
+            turn, write = said("no vectors")
+            await store.commit(batch((turn, replace(write, entry=entry("no vectors", vectors=b"")))))
+
+        async def look(store: Store) -> None:
+            assert (await store.stats("default")).space == SPACE
+            assert [row.vectors for row in (await store.load(ALICE.partition)).rows] == [b""]
+
+        self.play(tmp_path)
+        self.play(tmp_path, write, look, space=Space(analyzer=1))
+
+    def test_a_store_without_vectors_takes_a_model_later(self, tmp_path: Path) -> None:
+        async def write(store: Store) -> None:
+            turn, write = said("before")
+            await store.commit(batch((turn, replace(write, entry=entry("before", vectors=b"")))))
+
+        async def more(store: Store) -> None:
+            await add(store, "after")
+            rows = (await store.load(ALICE.partition)).rows
+            assert [bool(row.vectors) for row in rows] == [False, True]
+
+        self.play(tmp_path, write, space=Space(analyzer=1))
+        self.play(tmp_path, more)
+
+    def test_for_upkeep_a_store_is_opened_without_asking_for_its_space(self, tmp_path: Path) -> None:
+        async def write(store: Store) -> None:
+            await add(store, "kept")
+
+        async def look(store: Store) -> None:
+            assert (await store.stats("default")).space == SPACE
+            assert len((await store.load(ALICE.partition)).rows) == 1
+
+        self.play(tmp_path, write)
+        self.play(tmp_path, look, space=None)
+
+
+class CheckConformance(_Play):
+    """The port `Checks`."""
+
+    def test_a_store_that_was_used_is_sound(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "tea")
+            await change(store, revision(memory, "coffee", at=NOW))
+            await change(store, end(await got(store, memory.id)))
+            await store.erase("default", [(await add(store, "secret")).id], at=NOW)
+            await add(store, "o", scope=replace(ALICE, tenant="other"))
+            await store.reset("other")
+            assert isinstance(store, Checks)
+            assert await store.check() == []
+
+        self.play(tmp_path, scenario)
+
+
+class BackupConformance(_Play):
+    """The port `Backups`; `opened_backup` says how a backup is opened."""
+
+    def opened_backup(self, path: Path) -> Store:
+        """A store on a backup, not opened."""
+        raise NotImplementedError
+
+    def test_a_backup_holds_what_was_committed_before_it(self, tmp_path: Path) -> None:
+        target = tmp_path / "copy"
+
+        async def scenario(store: Store) -> None:
+            await add(store, "before")
+            assert isinstance(store, Backups)
+            await store.backup(target)
+            await add(store, "after")
+
+        async def look() -> None:
+            store = self.opened_backup(target)
+            await store.open(SPACE)
+            assert texts(await store.find(query())) == ["before"]
+            await store.aclose()
+
+        self.play(tmp_path, scenario)
+        asyncio.run(look())
+
+
+class ExportConformance(_Play):
+    """The port `Exports`."""
+
+    def test_an_export_put_into_an_empty_store_is_exported_the_same(self, tmp_path: Path) -> None:
+        async def fill(store: Store) -> None:
+            await _eventful(store)
+            exported.extend(await _exported(store))
+
+        async def take(store: Store) -> None:
+            await _restored(store, exported)
+            assert [_facts(record) for record in await _exported(store)] == list(map(_facts, exported))
+            assert await _restored(store, exported) == 0
+            assert [_facts(record) for record in await _exported(store)] == list(map(_facts, exported))
+
+        exported: list[Export] = []
+        for name in ("from", "to"):
+            (tmp_path / name).mkdir()
+        self.play(tmp_path / "from", fill)
+        self.play(tmp_path / "to", take)
+
+    def test_an_import_that_was_cut_off_can_be_begun_again(self, tmp_path: Path) -> None:
+        async def fill(store: Store) -> None:
+            await _eventful(store)
+            exported.extend(await _exported(store))
+
+        async def take(store: Store) -> None:
+            for end in range(len(exported) + 1):
+                await store.reset("default")
+                await _restored(store, exported[:end])
+                await _restored(store, exported)
+                found = sorted(map(str, map(_facts, await _exported(store))))
+                assert found == sorted(map(str, map(_facts, exported)))
+                assert await cast("Checks", store).check() == []
+
+        exported: list[Export] = []
+        for name in ("from", "to"):
+            (tmp_path / name).mkdir()
+        self.play(tmp_path / "from", fill)
+        self.play(tmp_path / "to", take)
+
+    def test_an_import_beside_other_memories_leaves_them_alone(self, tmp_path: Path) -> None:
+        async def fill(store: Store) -> None:
+            await add(store, "imported")
+            exported.extend(await _exported(store))
+
+        async def take(store: Store) -> None:
+            await add(store, "mine", at=moment(hours=1))
+            assert await _restored(store, exported) == len(exported)
+            assert texts(await store.find(query())) == ["mine", "imported"]
+            assert [row.ord for row in (await store.load(ALICE.partition)).rows] == [1, 2]
+
+        exported: list[Export] = []
+        for name in ("from", "to"):
+            (tmp_path / name).mkdir()
+        self.play(tmp_path / "from", fill)
+        self.play(tmp_path / "to", take)
+
+    def test_an_export_of_some_partitions_holds_no_others(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            await add(store, "a")
+            await add(store, "b", scope=BOB)
+            records = [r async for r in cast("Exports", store).export("default", [BOB.partition])]
+            assert {record.partition for record in records} == {BOB.partition}
+
+        self.play(tmp_path, scenario)
+
+
+class ReindexConformance(_Play):
+    """The port `Reindexes`."""
+
+    def test_entries_are_made_again_beside_the_old_and_then_switched(self, tmp_path: Path) -> None:
+        new = replace(SPACE, model="large/1", dimensions=2)
+
+        async def fill(store: Store) -> None:
+            for text in "abc":
+                await add(store, text)
+            await change(store, end(await add(store, "deleted")))
+
+        async def scenario(store: Store) -> None:
+            assert isinstance(store, Reindexes)
+            assert await store.activate(new) == 3
+            while page := await store.missing(new, limit=2):
+                made = [(partition, memory.ord, entry("new")) for partition, memory in page]
+                await store.prepare(new, made)
+                assert {row.words for row in (await store.load(ALICE.partition)).rows} != {entry("new").words}
+            assert await store.activate(new) == 0
+            assert {row.words for row in (await store.load(ALICE.partition)).rows} == {entry("new").words}
+            assert (await store.stats("default")).space == new
+
+        self.play(tmp_path, fill)
+        self.play(tmp_path, scenario, space=None)
+
+    def test_what_has_no_vectors_is_missing_in_a_space_with_a_model(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            assert isinstance(store, Reindexes)
+            turn, write = said("no vectors")
+            await store.commit(batch((turn, replace(write, entry=entry(vectors=b"")))))
+            await add(store, "vectors")
+            [(partition, memory)] = await store.missing(SPACE, limit=9)
+            assert (partition, memory.text) == (ALICE.partition, "no vectors")
+            await store.prepare(SPACE, [(partition, memory.ord, entry("now"))])
+            assert await store.missing(SPACE, limit=9) == []
+
+        self.play(tmp_path, scenario)
+
+    def test_whoever_computes_in_the_old_space_is_refused_after_the_switch(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            old, upkeep = self.make(tmp_path), self.make(tmp_path)
+            await old.open(SPACE)
+            await upkeep.open(None)
+            await add(old, "a")
+            new = replace(SPACE, model="large/1")
+            power = cast("Reindexes", upkeep)
+            page = await power.missing(new, limit=9)
+            await power.prepare(new, [(partition, memory.ord, entry("new")) for partition, memory in page])
+            assert await power.activate(new) == 0
+            for call in (old.load(ALICE.partition), old.commit(batch(said("b")))):
+                with pytest.raises(ModelMismatch):
+                    await call
+            await old.aclose()
+            await upkeep.aclose()
+
+        asyncio.run(scenario())
+
+
+def _plain(delta: Delta) -> tuple[int, list[EntryRow], list[int]]:
+    return delta.head, list(delta.rows), list(delta.dead)
+
+
+async def _eventful(store: Store) -> None:
+    """A bit of everything that an export can hold."""
+    memory = await add(store, "tea", metadata={"a": 1}, speaker="Ann")
+    later = moment(hours=1)
+    await change(store, replace(revision(memory, "coffee", at=later), actor="ann", reason="r"), at=later)
+    await change(store, end(await got(store, memory.id)), at=moment(hours=2))
+    back = replace(memory, version=3, recorded_at=moment(hours=3))
+    restored = Write(event="RESTORE", memory_id=memory.id, memory=back, entry=entry("tea"))
+    await change(store, restored, at=moment(hours=3))
+    await store.commit(batch(said("x"), fact("likes tea", sources=(memory.id,)), said("y")))
+    await store.erase("default", [(await add(store, "secret")).id], at=moment(hours=4), reason="asked")
+    await add(store, "b", scope=replace(BOB, agent_id="cook"))
+
+
+async def _exported(store: Store) -> list[Export]:
+    assert isinstance(store, Exports)
+    return [record async for record in store.export("default")]
+
+
+async def _restored(store: Store, records: list[Export]) -> int:
+    """Put records in, a few at a time, with entries for what is current."""
+    assert isinstance(store, Exports)
+    new = 0
+    for start in range(0, len(records), 3):
+        page = records[start : start + 3]
+        current = [isinstance(e.record, Memory) and e.record.retired_at is None for e in page]
+        new += await store.restore(page, [entry("x") if c else None for c in current])
+    return new
+
+
+def _facts(export: Export) -> Export:
+    """A record without its row numbers, which are the store's own."""
+    match export.record:
+        case Memory():
+            return export._replace(
+                record=replace(export.record, ord=0, place=None if export.record.place is None else 1)
+            )
+        case Change():
+            return export._replace(record=replace(export.record, seq=0))
+        case _:
+            return export

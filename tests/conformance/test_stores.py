@@ -1,0 +1,34 @@
+"""Each store keeps every promise of the port."""
+
+from pathlib import Path
+
+from perdure.stores.memory import InMemoryStore
+from perdure.stores.sqlite import SqliteStore
+from perdure.testing.store import (
+    BackupConformance,
+    CheckConformance,
+    DurableConformance,
+    ExportConformance,
+    ReindexConformance,
+    StoreConformance,
+)
+
+
+class TestInMemoryStore(StoreConformance):
+    def make(self, folder: Path) -> InMemoryStore:
+        return InMemoryStore()
+
+
+class TestSqliteStore(
+    StoreConformance,
+    DurableConformance,
+    CheckConformance,
+    BackupConformance,
+    ExportConformance,
+    ReindexConformance,
+):
+    def make(self, folder: Path) -> SqliteStore:
+        return SqliteStore(path=folder / "memory.db", synchronous="NORMAL")
+
+    def opened_backup(self, path: Path) -> SqliteStore:
+        return SqliteStore(path=path)
