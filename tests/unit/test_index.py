@@ -87,16 +87,16 @@ def histories(draw: st.DrawFn) -> list[tuple[list[EntryRow], list[int]]]:
     """Steps of a partition's life: rows that come, with updates of earlier ones, and `ord`s that go."""
     steps: list[tuple[list[EntryRow], list[int]]] = []
     alive: dict[int, EntryRow] = {}
-    ord = 0
+    newest = 0
     for _ in range(draw(st.integers(1, 6))):
         rows: list[EntryRow] = []
         dead: list[int] = []
         for _ in range(draw(st.integers(0, 40))):
-            ord += draw(st.integers(1, 3))
+            newest += draw(st.integers(1, 3))
             text, speaker = draw(st.sampled_from(TEXTS)), draw(st.sampled_from(("Ann", "Bo")))
             place = draw(st.none() | st.integers(0, 30))
             row = entry(
-                ord,
+                newest,
                 text,
                 place=place,
                 session=draw(st.sampled_from("ab")),
@@ -108,7 +108,7 @@ def histories(draw: st.DrawFn) -> list[tuple[list[EntryRow], list[int]]]:
                 dead.append(old.ord)
                 row = row._replace(id=old.id, place=old.place, session=old.session)
             rows.append(row)
-            alive[ord] = row
+            alive[newest] = row
         for gone in draw(st.lists(st.sampled_from(sorted(alive)), max_size=30, unique=True)) if alive else []:
             del alive[gone]
             dead.append(gone)

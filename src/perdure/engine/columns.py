@@ -39,8 +39,8 @@ class Column(Generic[Scalar]):
         """Append values of the column's kind, or of one that casts to it."""
         end = self._size + len(values)
         if end > len(self._data):
-            # The first load fits exactly; what grows then gets room for half as much again.
-            room = end if self._size <= 1 else max(end, len(self._data) * 3 // 2 + 8)
+            # Room for an eighth more at first: memory that is not written to yet costs nothing.
+            room = end + end // 8 + 8 if self._size <= 1 else max(end, len(self._data) * 3 // 2)
             grown = np.zeros((room, *self._data.shape[1:]), self._data.dtype)
             grown[: self._size] = self.values
             self._data = grown

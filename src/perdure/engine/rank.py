@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from perdure.engine.columns import Rows
 from perdure.engine.index import Mask, PartitionIndex
 from perdure.engine.words import QueryWords
-from perdure.engine.words.analysis import SHORT_QUESTION, TELLS_TIME
+from perdure.engine.words.analysis import SHORT_QUESTION, STANDING, TELLS_TIME
 
 Scores = NDArray[np.floating[Any]]
 
@@ -43,20 +43,32 @@ class Recipe:
     """Added share for rows of a speaker whom the query names."""
     offsets: tuple[tuple[int, float], ...] = ((-1, 0.4), (1, 0.4), (-2, 0.3), (2, 0.1))
     """Share of a neighbour's evidence, by where the neighbour stands: -1 is the row before."""
-    answered: float = 0.4
+    answered: float = 0.5
     """Added share of the row before, when that is another's short question."""
     question: float = 0.2
     """Share of its score that a short question loses: it asks, it does not tell."""
     when: float = 0.2
     """Share of the best score added to rows that tell a time, for a query that asks for one."""
-    meaning: float = 0.4
+    own_words: float = 0.4
+    """Added share for the user's own messages, for a query in the first person."""
+    standing: float = 0.05
+    """Share of the best score added to the user's standing wishes (always, never, I prefer), for such a query."""
+    meaning: float = 0.3
     """Weight of the vectors, against the words found."""
-    statement: float = 3.0
-    """Factor of `meaning` for a query that is no question: it is about something, not for some words."""
+    statement: float = 4.0
+    """Factor of `meaning` for a statement: it is about something that may have been said in other words."""
+    spread: float = 0.3
+    """Least distance in cosine of the nearest row from the usual one: what lies closer together is noise."""
+    meaning_previous: float = 0.1
+    """Share of the previous row's meaning."""
     meaning_next: float = 0.3
     """Share of the next row's meaning."""
     meaning_session: float = 0.2
     """Share of the best meaning in the row's session."""
+    topic: float = 0.3
+    """Share of the mean cosine of the row's session: what it is about on the whole."""
+    topic_of_statement: float = 0.9
+    """The same, for a statement."""
 
 
 WITH_VECTORS = Recipe()
@@ -68,6 +80,7 @@ WORDS_ONLY = Recipe(
     offsets=((-1, 0.5), (1, 0.3), (-2, 0.3), (2, 0.1), (-3, 0.2), (3, 0.1)),
     answered=0.3,
 )
+"""Without vectors, a row's neighbours and its speaker have to tell more of what it is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +89,9 @@ class Evidence:
 
     words: tuple[str, ...]
     shares: Scores
-    """`(words, rows)`: how well each row, with its neighbours, holds each word."""
-    weights: Scores
-    """What each word is worth by its rarity."""
+    """`(words, rows)`: how well each row, with its neighbours, holds each word, as parts of what is possible."""
     named: Mask
     """Rows of speakers whom the query names."""
-    mass: float
-    """What a row could get: scores are shares of it."""
     scores: Scores
 
 
@@ -100,10 +109,10 @@ class Ranked:
     def explain(self, place: int) -> dict[str, object]:
         """Why the row at a place of the ranking stands there: the parts of its score."""
         row, evidence = self.rows[place], self.evidence
-        shares = evidence.weights * evidence.shares[:, row] / evidence.mass
         return {
             "words": {
-                word: round(float(share), 4) for word, share in zip(evidence.words, shares, strict=True)
+                word: round(float(share), 4)
+                for word, share in zip(evidence.words, evidence.shares[:, row], strict=True)
             },
             "speaker_named": bool(evidence.named[row]),
             "meaning": None if self.meaning is None else round(float(self.meaning[row]), 4),
@@ -135,7 +144,7 @@ def rank(
     evidence = case.words()
     meaning = case.meaning(vector, evidence) if vector is not None and meant else None
     scores = case.adjusted(evidence.scores if meaning is None else evidence.scores + meaning, evidence)
-    rows = _best(scores, seen if wanted is None else seen & wanted, limit)
+    rows = _top(scores, seen if wanted is None else seen & wanted, limit)
     return Ranked(rows=rows, scores=scores[rows], evidence=evidence, meaning=meaning)
 
 
@@ -168,28 +177,34 @@ class _Case:
             found[place] = len(rows)
         weights = self._rarity(found)
         mass = float(weights.sum()) * (1 + recipe.k1) or 1.0
-        scores = weights @ shares / np.float32(mass)
+        shares *= weights[:, None] / mass
+        scores = shares.sum(axis=0)  # not a matrix product: its last bits would depend on where a row stands
         scores[named] *= 1 + recipe.named
         scores[~self.seen] = 0
-        return Evidence(
-            words=self.query.words, shares=shares, weights=weights, named=named, mass=mass, scores=scores
-        )
+        return Evidence(words=self.query.words, shares=shares, named=named, scores=scores)
 
     def meaning(self, vector: NDArray[np.float32], evidence: Evidence) -> Scores:
         """What the vectors add: most for a statement, and where the words explain little."""
         recipe = self.recipe
-        weight = recipe.meaning * (1 if self.query.is_question else recipe.statement)
+        weight = recipe.meaning * (recipe.statement if self.query.is_statement else 1)
         weight *= 1 + max(0.0, 1 - float(evidence.scores.max()))
         return np.float32(weight) * self._likeness(vector)
 
     def adjusted(self, scores: Scores, evidence: Evidence) -> Scores:
-        """What a row is for: questions tell less, and a time is told where one is asked for."""
+        """What a row is for: questions tell less, a time is told where one is asked for, users know themselves."""
         flags, recipe = self.index.flags.values, self.recipe
         scores = scores - recipe.question * np.abs(scores) * ((flags & SHORT_QUESTION) > 0)
         if self.query.asks_when:
             tells = ((flags & TELLS_TIME) > 0) & (evidence.scores > 0)
-            scores[tells] += recipe.when * float(np.max(scores, where=self.seen, initial=-np.inf))
+            scores[tells] += recipe.when * self._best(scores)
+        if self.query.first_person:
+            own = self.index.from_user.values
+            scores[own] *= 1 + recipe.own_words
+            scores[own & ((flags & STANDING) > 0)] += recipe.standing * self._best(scores)
         return scores
+
+    def _best(self, scores: Scores) -> float:
+        return max(0.0, float(np.max(scores, where=self.seen, initial=0.0)))
 
     def _find(self, hashes: list[int]) -> tuple[Rows, Scores]:
         """The rows seen that hold one of the hashes (each is of another language, so no row comes twice)."""
@@ -238,31 +253,41 @@ class _Case:
         return evened * (float(idf.sum()) / total) if total else evened
 
     def _likeness(self, vector: NDArray[np.float32]) -> Scores:
-        """Each row's cosine as a part of the way from the mean to the best; the next row's and the session's too."""
+        """How near each row is in meaning: 0 is usual in the partition, 1 the nearest; then what is around it."""
         index, recipe = self.index, self.recipe
         cosines = index.cosines(vector)
         known = self.seen & ~np.isnan(cosines)
         own = np.zeros(len(known), np.float32)
         if not known.any():
             return own
-        held = cosines[known]
-        mean = float(held.mean())
-        own[known] = (held - mean) / max(float(held.max()) - mean, 1e-6)
-        sessions = index.sessions.values
-        peaks = np.full(index.session_count, -np.inf, np.float32)
+        held, sessions = cosines[known], index.sessions.values
+        topic = recipe.topic_of_statement if self.query.is_statement else recipe.topic
+        held = held + np.float32(topic) * _means(held, sessions[known])
+        usual = float(held.mean())
+        own[known] = (held - usual) / max(float(held.max()) - usual, recipe.spread)
+        peaks = np.zeros(index.session_count, np.float32)
         np.maximum.at(peaks, sessions[known], own[known])
-        peaks[np.isneginf(peaks)] = 0
-        return own + recipe.meaning_next * own[index.next.values] + recipe.meaning_session * peaks[sessions]
+        around = (
+            recipe.meaning_previous * own[index.previous.values]
+            + recipe.meaning_next * own[index.next.values]
+        )
+        return own + around + recipe.meaning_session * peaks[sessions]
 
 
 _NO_POSTINGS: tuple[Rows, Scores] = (np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 
-def _best(scores: Scores, wanted: Mask, limit: int) -> Rows:
+def _means(values: Scores, groups: Rows) -> Scores:
+    """For each value, the mean of its group."""
+    means = np.bincount(groups, values) / np.maximum(np.bincount(groups), 1)
+    return means.astype(np.float32)[groups]
+
+
+def _top(scores: Scores, wanted: Mask, limit: int) -> Rows:
     """The wanted rows with the best scores, best first; of equals, the later row first."""
     rows = np.flatnonzero(wanted).astype(np.int32)
     if limit < len(rows):
         least = np.partition(scores[rows], len(rows) - limit)[len(rows) - limit]
         rows = rows[scores[rows] >= least]
-    order = np.lexsort((-rows, -scores[rows]))
-    return rows[order[:limit]]
+    best: Rows = rows[np.lexsort((-rows, -scores[rows]))]
+    return best[:limit]

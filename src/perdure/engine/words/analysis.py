@@ -23,6 +23,8 @@ SHORT_QUESTION = 1
 """The text ends in a question mark and has fewer than 40 words."""
 TELLS_TIME = 2
 """The text names a time, absolute or relative."""
+STANDING = 4
+"""The text says how its speaker wants things to be done from now on."""
 _LANGUAGE_SHIFT = 8
 
 _QUESTION_WORDS = 40
@@ -47,6 +49,11 @@ _TIME = re.compile(
     r"|20\d\d|19\d\d|\d{1,2}(?:st|nd|rd|th)|\d{1,2}(?:am|pm))\b"
 )
 
+_STANDING = re.compile(
+    r"\b(?:always|never|from now on|whenever|make sure|i(?:'d| would)? (?:prefer|rather)"
+    r"|please (?:include|use|keep|provide|mention|remember|ensure))\b"
+)
+
 
 class Words(NamedTuple):
     """The words of one text; hashes are uint64, little endian."""
@@ -57,7 +64,7 @@ class Words(NamedTuple):
     date: bytes
     """Of the day it was said on, as in `8 May 2023`."""
     flags: int
-    """`SHORT_QUESTION`, `TELLS_TIME`, and from bit 8 on the place of its language in `LANGUAGES`."""
+    """`SHORT_QUESTION`, `TELLS_TIME`, `STANDING`, and from bit 8 on the place of its language in `LANGUAGES`."""
 
 
 def analyze(text: str, *, speaker: str | None, said_at: datetime) -> Words:
@@ -71,6 +78,11 @@ def analyze(text: str, *, speaker: str | None, said_at: datetime) -> Words:
         date=_date(said_at.year, said_at.month, said_at.day, language),
         flags=_flags(normal) | LANGUAGES.index(language) << _LANGUAGE_SHIFT,
     )
+
+
+def language_of(flags: int) -> int:
+    """The place in `LANGUAGES` of the language that a text with these flags was stemmed in."""
+    return flags >> _LANGUAGE_SHIFT & 0xFF
 
 
 def languages_of(flags: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -95,7 +107,11 @@ def _windows(parts: list[str], glue: str, *, scale: int = 1) -> list[str]:
 
 def _flags(normal: str) -> int:
     ends = normal.rstrip()[-1:] in ("?", "؟") and len(normal.split()) < _QUESTION_WORDS
-    return SHORT_QUESTION * ends | TELLS_TIME * bool(_TIME.search(normal))
+    return (
+        SHORT_QUESTION * ends
+        | TELLS_TIME * bool(_TIME.search(normal))
+        | STANDING * bool(_STANDING.search(normal))
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -91,7 +91,8 @@ STOPS: dict[str, frozenset[str]] = {
 
 ASKS: dict[str, frozenset[str]] = {
     "english": _words("""
-        when what who where why how which whose did does do is are was were can could would has have"""),
+        when what who where why how which whose whom did does do is are am was were can could would will should has have
+        had tell list show describe find give name explain summarize summarise remind recall"""),
     "german": _words(
         "was wer wen wem wann wo wohin woher warum wie wieso welche welcher welches wessen hat ist sind"
     ),
@@ -105,4 +106,4 @@ ASKS: dict[str, frozenset[str]] = {
     "norwegian": _words("hva hvem når hvor hvorfor hvordan hvilken hvilket hvilke"),
     "russian": _words("что кто когда где куда откуда почему зачем как какой какая какие сколько чей"),
 }
-"""First words that make a question of a sentence without a question mark."""
+"""First words that make a question, or a request, of a sentence without a question mark."""

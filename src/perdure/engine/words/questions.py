@@ -14,6 +14,8 @@ _WHEN = re.compile(
     r"|\b(?:wann|wie lange|quand|cuándo|quando|wanneer|när|hvornår|milloin|mikor|когда)\b|ne zaman|何时|什么时候|いつ|언제"
 )
 _FIRST_PERSON = frozenset({"i", "me", "my", "mine", "myself"})
+_FUNCTION_WORDS = 3
+"""Stop words that make a sentence of keywords."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class QueryWords:
 
     words: tuple[str, ...]
     """As written (case folded), without stop words, one for each stem."""
-    is_question: bool
+    is_statement: bool
+    """A sentence that asks for nothing; neither a question nor a few keywords."""
     asks_when: bool
     first_person: bool
     """The asker speaks of themselves."""
@@ -45,10 +48,12 @@ def read_query(text: str) -> QueryWords:
     normal = normalize(text)
     found = segment(normal)
     language = detect(found)
-    by_stem = {stem: word for word in reversed(found) if (stem := token(word, language)) is not None}
+    is_question = "?" in normal or "؟" in normal or asks(found, language)
+    content = [word for word in found if token(word, language) is not None]
+    by_stem = {token(word, language): word for word in reversed(content)}
     return QueryWords(
         words=tuple(reversed(by_stem.values())),
-        is_question="?" in normal or "؟" in normal or asks(found, language),
+        is_statement=not is_question and len(found) - len(content) >= _FUNCTION_WORDS,
         asks_when=bool(_WHEN.search(normal)),
         first_person=not _FIRST_PERSON.isdisjoint(found),
     )
