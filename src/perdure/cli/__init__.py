@@ -15,6 +15,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments; None: those of the process.
     """
-    from perdure.cli.app import run  # noqa: PLC0415  # typer is loaded by those who use the command line
+    from perdure.cli.app import run  # typer is loaded by those who use the command line
 
     return run(argv)

@@ -43,7 +43,7 @@ app.add_typer(evaluation.app, name="eval", rich_help_panel="Care")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from perdure import __version__  # noqa: PLC0415  # after the arguments are known
+        from perdure import __version__  # after the arguments are known
 
         typer.echo(__version__)
         raise typer.Exit

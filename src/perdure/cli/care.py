@@ -54,7 +54,7 @@ def reset(yes: Yes = False, path: StorePath = None, config: ConfigFile = None, m
 @app.command(rich_help_panel=PANEL)
 def version(machine: Json = False) -> None:
     """Show the version."""
-    from perdure import __version__  # noqa: PLC0415  # `--help` loads no engine
+    from perdure import __version__  # `--help` loads no engine
 
     shown = {"version": __version__, "python": platform.python_version(), "system": platform.platform()}
     output.say(machine, shown, views.facts)

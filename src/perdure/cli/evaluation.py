@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +15,10 @@ from perdure.cli.service import Where, call
 from perdure.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from perdure import AsyncMemory
+    from perdure import AsyncMemory, Config
     from perdure.evaluate import Conversation, Question
+
+MAX_TURN_BYTES = 2**24
 
 app = typer.Typer(help="Measure how well memories are found.", no_args_is_help=True)
 
@@ -49,7 +52,7 @@ def retrieval(
     about another conversation apart.
     """
     told, asked = _data(form, conversations, questions, file)
-    from perdure.evaluate import evaluate  # noqa: PLC0415  # `--help` measures nothing
+    from perdure.evaluate import evaluate  # `--help` measures nothing
 
     with (
         tempfile.TemporaryDirectory(prefix="perdure-eval-") as folder,
@@ -66,14 +69,19 @@ def retrieval(
                 progress=lambda stage, done, total: report(done, total, stages[stage]),
             )
 
-        measured = call(Where(Path(folder) / "eval.db", config), measure)
+        measured = call(_roomy(Where(Path(folder) / "eval.db", config).settings()), measure)
     output.say(machine, measured, views.measured)
+
+
+def _roomy(config: Config) -> Config:
+    """The configuration with room for the longest turn of a data set: what is measured is not the bound."""
+    return replace(config, settings=replace(config.settings, max_text_bytes=MAX_TURN_BYTES))
 
 
 def _data(
     form: str, conversations: Path | None, questions: Path | None, file: Path | None
 ) -> tuple[list[Conversation], list[Question]]:
-    from perdure.evaluate import (  # noqa: PLC0415  # `--help` measures nothing
+    from perdure.evaluate import (  # `--help` measures nothing
         read_conversations,
         read_longmemeval,
         read_questions,

@@ -70,7 +70,7 @@ def import_(
     if form == "records" or (form == "auto" and _is_export(text)):
         _import_records(text, where, whose, dry_run=dry_run, machine=machine)
         return
-    from perdure.transcripts import Reading, parse  # noqa: PLC0415  # `--help` reads no transcript
+    from perdure.transcripts import Reading, parse  # `--help` reads no transcript
 
     told = {name.lower() for name in assistant or ()}
     reading = Reading(day_first=day_first, zone=zone(timezone), speakers=frozenset(speaker or ()))

@@ -79,7 +79,7 @@ def json_object(text: str | None, option: str) -> dict[str, Any] | None:
     Raises:
         InvalidInput: it is something else.
     """
-    import json  # noqa: PLC0415  # only by those who give one
+    import json  # only by those who give one
 
     if text is None:
         return None
@@ -100,7 +100,7 @@ def zone(name: str) -> tzinfo:
     Raises:
         InvalidInput: there is none of that name here.
     """
-    from zoneinfo import ZoneInfo  # noqa: PLC0415  # only by those who name one
+    from zoneinfo import ZoneInfo  # only by those who name one
 
     try:
         return ZoneInfo(name)

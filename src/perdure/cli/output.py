@@ -33,7 +33,7 @@ def err() -> Console:
 
 def line(*parts: str | tuple[str, str]) -> Text:
     """One text of plain and styled parts; nothing in them is taken for markup or sent to the terminal as a command."""
-    from rich.text import Text  # noqa: PLC0415  # loaded when something is said
+    from rich.text import Text  # loaded when something is said
 
     return Text.assemble(
         *(safe(part) if isinstance(part, str) else (safe(part[0]), part[1]) for part in parts)
@@ -97,7 +97,7 @@ class Report(Protocol):
 @contextmanager
 def progress(what: str, *, machine: bool = False) -> Iterator[Report]:
     """A bar on stderr for what may take longer than a second; nothing where stderr is no terminal."""
-    from rich.progress import (  # noqa: PLC0415  # loaded when something is said
+    from rich.progress import (  # loaded when something is said
         BarColumn,
         MofNCompleteColumn,
         Progress,
@@ -118,6 +118,6 @@ def progress(what: str, *, machine: bool = False) -> Iterator[Report]:
 
 
 def _console(*, stderr: bool) -> Console:
-    from rich.console import Console  # noqa: PLC0415  # loaded when something is said
+    from rich.console import Console  # loaded when something is said
 
     return Console(stderr=stderr, highlight=False, soft_wrap=False, emoji=False)

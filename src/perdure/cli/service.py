@@ -27,7 +27,7 @@ class Where:
 
     def settings(self) -> Config:
         """The configuration that is meant; a path goes over the store that it names."""
-        from perdure.config import Config, Role  # noqa: PLC0415  # `--help` loads no engine
+        from perdure.config import Config, Role  # `--help` loads no engine
 
         config = Config.of(self.config)
         if self.words_only:
@@ -51,12 +51,12 @@ class Where:
         return Path(store.options["path"])
 
 
-def call(where: Where, verb: Callable[[AsyncMemory], Awaitable[R]]) -> R:
+def call(where: Where | Config, verb: Callable[[AsyncMemory], Awaitable[R]]) -> R:
     """Open the memory, call one verb, close it again."""
-    from perdure import AsyncMemory  # noqa: PLC0415  # `--help` loads no engine
+    from perdure import AsyncMemory  # `--help` loads no engine
 
     async def opened() -> R:
-        async with AsyncMemory(where.settings()) as memory:
+        async with AsyncMemory(where.settings() if isinstance(where, Where) else where) as memory:
             return await verb(memory)
 
     return asyncio.run(opened())

@@ -262,8 +262,8 @@ def measured(answer: Mapping[str, Any]) -> RenderableType:
     tables = [_measures(kind, answer[kind]) for kind in ("turn", "session") if answer[kind]["all"]["n"]]
     apart, spent, told = answer["foreign"], answer["latency_ms"], answer["add"]
     shown = {
-        "told": f"{told['turns']:,} turns in {told['seconds']:.1f} s ({told['per_second'] or 0:,.0f} a second)",
-        "asked": f"{answer['questions']:,} questions, p50 {spent['p50']:.1f} ms, p95 {spent['p95']:.1f} ms"
+        "told": f"{_many(told['turns'], 'turn')} in {told['seconds']:.1f} s ({told['per_second'] or 0:,.0f} a second)",
+        "asked": f"{_many(answer['questions'], 'question')}, p50 {spent['p50']:.1f} ms, p95 {spent['p95']:.1f} ms"
         if answer["questions"]
         else "nothing",
         "without answer": f"{answer['abstention']:,}, left out of the means"

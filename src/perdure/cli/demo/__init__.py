@@ -36,17 +36,17 @@ def demo(
     if machine:
         output.say_json(played)
         return
-    from perdure.cli.demo.view import shown  # noqa: PLC0415  # for people only
+    from perdure.cli.demo.view import shown  # for people only
 
     output.show(shown(played, keep))
 
 
 async def _play(where: Where, report: output.Report) -> dict[str, Any]:
     """Play the story on a memory of its own, whose clock is the story's."""
-    from perdure.assemble import parts  # noqa: PLC0415  # `--help` loads no engine
-    from perdure.cli.demo.play import Clock, play  # noqa: PLC0415
-    from perdure.cli.demo.story import read_story  # noqa: PLC0415
-    from perdure.engine.memory import Engine  # noqa: PLC0415
+    from perdure.assemble import parts  # `--help` loads no engine
+    from perdure.cli.demo.play import Clock, play
+    from perdure.cli.demo.story import read_story
+    from perdure.engine.memory import Engine
 
     story = read_story()
     clock = Clock(story.sessions[0].start)

@@ -53,7 +53,7 @@ class Story:
 
 def read_story() -> Story:
     """The story of the package."""
-    told = tomllib.loads(files(__package__).joinpath("story.toml").read_text(encoding="utf-8"))
+    told = tomllib.loads(files("perdure.cli.demo").joinpath("story.toml").read_text(encoding="utf-8"))
     sessions = [
         _session(user, number, session) for user in USERS for number, session in enumerate(told[user], 1)
     ]
