@@ -132,6 +132,20 @@ class Memory:
         return self.said_at if self.version == 1 else self.recorded_at
 
 
+def said(memory: Memory) -> Turn:
+    """The turn that the first version of a turn's memory was made of, without attachments."""
+    return Turn(
+        id=memory.id,
+        scope=memory.scope,
+        role=memory.role,
+        text=memory.text,
+        said_at=memory.said_at,
+        recorded_at=memory.recorded_at,
+        speaker=memory.speaker,
+        session=memory.session,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One line of history: what happened to a memory, when, by whom and why."""

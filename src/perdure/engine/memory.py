@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from perdure.arguments import verb
 from perdure.engine import ingest, requests, upkeep
-from perdure.engine.indexes import Indexes
+from perdure.engine.core import Core
 from perdure.engine.messages import Messages, Skipped, hear
-from perdure.engine.recall import Ask, Hit, Recall
 from perdure.engine.requests import KEEP, Keep, When
-from perdure.engine.scoping import Reach, ids, insist, reach, scope_of
+from perdure.engine.scoping import ids, insist, scope_of
 from perdure.engine.shape import (
     Added,
     AddedDict,
@@ -27,57 +24,20 @@ from perdure.engine.shape import (
     change_dict,
     memory_dict,
 )
-from perdure.engine.words import ANALYZER_VERSION, pieces
-from perdure.errors import Conflict, InvalidInput, NotFound
-from perdure.ids import new_id
+from perdure.errors import InvalidInput, NotFound
 from perdure.moments import iso
-from perdure.ports import Backups, Batch, Committed, Embedder, Entry, Query, Reranker, Space, Store, Write
-from perdure.settings import Settings
-from perdure.types import LISTED_SALIENCE, Memory, Turn, utc_now
-
-ATTEMPTS = 5
-"""How often a change is tried again when somebody else changed the same memory first."""
+from perdure.ports import Backups, Committed, Write
+from perdure.types import LISTED_SALIENCE, Memory, Turn
 
 WRITES_AT_ONCE = 2_000
 """A change of many memories goes in batches of so many, so that others can write in between."""
 
 
-class Engine:
+class Engine(Core):
     """A memory over a store, an embedder and a reranker; every verb is asynchronous.
 
     Times may be given as datetimes, dates, ISO 8601 or seconds since 1970; those without a zone are UTC.
     """
-
-    def __init__(
-        self,
-        *,
-        store: Store,
-        embedder: Embedder | None = None,
-        reranker: Reranker | None = None,
-        settings: Settings | None = None,
-        clock: Callable[[], datetime] = utc_now,
-    ) -> None:
-        self._store = store
-        self._embedder = embedder
-        self._settings = settings or Settings()
-        self._clock = clock
-        self._threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="perdure-rank")
-        self._indexes = Indexes(
-            store,
-            dimensions=embedder.dimensions if embedder else None,
-            max_bytes=self._settings.index_bytes,
-            work=self._work,
-        )
-        self._recall = Recall(store, self._indexes, reranker)
-        self._reranker = reranker
-        self._opening: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        await self._open()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()
 
     @verb
     async def add(
@@ -127,7 +87,7 @@ class Engine:
         )
         await self._open()
         pairs = [ingest.remember(turn, about) for turn in heard.turns]
-        entries = await self._embedded([memory.text for memory, _ in pairs], [entry for _, entry in pairs])
+        entries, pending = await self._entered(pairs)
         key, since = requests.idempotency(idempotency_key), None
         if key is None:
             key = ingest.fingerprint(heard.turns, about, dated=timestamp is not None)
@@ -135,7 +95,7 @@ class Engine:
         memories = [memory for memory, _ in pairs]
         batch = ingest.batch(list(zip(memories, entries, strict=True)), heard.turns, key=key, key_since=since)
         committed = await self._store.commit(batch)
-        return _added(heard.turns, heard.skipped, committed)
+        return _added(heard.turns, heard.skipped, committed, pending)
 
     @verb
     async def search(
@@ -237,7 +197,7 @@ class Engine:
         """
         await self._open()
         memory = await self._current(memory_id)
-        return memory_dict(memory, sources=await self._store.turns(self._settings.tenant, memory.sources))
+        return memory_dict(memory, sources=list((await self._sources([memory])).values()))
 
     @verb
     async def get_all(
@@ -499,146 +459,10 @@ class Engine:
         counts = await upkeep.imported(self._store, records, self._entries_of, self._settings.tenant)
         return {"imported": counts}
 
-    async def close(self) -> None:
-        """Give everything back; what was acknowledged is on disk already."""
-        if self._opening is not None:
-            await asyncio.wait([self._opening])
-            await self._store.aclose()
-        if self._embedder is not None:
-            await self._embedder.aclose()
-        if self._reranker is not None:
-            await self._reranker.aclose()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._indexes.drop()
 
-    @property
-    def _space(self) -> Space:
-        """What this engine's entries are computed with."""
-        if self._embedder is None:
-            return Space(analyzer=ANALYZER_VERSION)
-        return Space(
-            analyzer=ANALYZER_VERSION, model=self._embedder.model, dimensions=self._embedder.dimensions
-        )
-
-    async def _open(self, *, check_space: bool = True) -> None:
-        """Open the store at first use; those who come meanwhile wait for the same opening."""
-        if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
-            space = self._space if check_space else None
-            self._opening = asyncio.create_task(self._store.open(space))
-        if not self._opening.done():
-            await asyncio.shield(self._opening)
-
-    async def _work(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
-
-    async def _embedded(self, texts: Sequence[str], entries: Sequence[Entry]) -> list[Entry]:
-        """The entries with the vectors of their texts, embedded in one batch."""
-        if self._embedder is None:
-            return list(entries)
-        parts = [pieces(text) for text in texts]
-        vectors = await self._embedder.embed([piece for pieces in parts for piece in pieces])
-        return ingest.with_vectors(entries, vectors, [len(pieces) for pieces in parts])
-
-    async def _entries_of(self, memories: Sequence[Memory]) -> list[Entry]:
-        return await self._embedded([m.text for m in memories], [ingest.analysed(m) for m in memories])
-
-    def _reach(
-        self,
-        named: Mapping[str, object],
-        filters: Mapping[str, Any] | None = None,
-        categories: Sequence[str] | None = None,
-    ) -> Reach:
-        return reach(self._settings.tenant, named, filters, requests.within(categories))
-
-    async def _search(
-        self,
-        texts: Sequence[str],
-        *,
-        known_at: datetime | None,
-        reference: datetime | None,
-        explain: bool,
-        **asked: Any,
-    ) -> list[Results]:
-        texts = [requests.query(text, self._settings.max_query_bytes) for text in texts]
-        await self._open()
-        vectors = await self._embedder.embed(texts) if self._embedder else [None] * len(texts)
-        now = reference or known_at or self._clock()
-        asks = [Ask(text=text, now=now, known_at=known_at, explain=explain, **asked) for text in texts]
-        found = await asyncio.gather(*(self._recall.search(a, v) for a, v in zip(asks, vectors, strict=True)))
-        return [{"results": await self._shaped(hits)} for hits in found]
-
-    async def _shaped(self, hits: Sequence[Hit]) -> list[MemoryDict]:
-        """Hits as callers see them, each with the words that it came from."""
-        wanted = list(dict.fromkeys(source for hit in hits for source in hit.memory.sources))
-        turns = {turn.id: turn for turn in await self._store.turns(self._settings.tenant, wanted)}
-        shaped = []
-        for hit in hits:
-            sources = [turns[source] for source in hit.memory.sources if source in turns]
-            shape = memory_dict(hit.memory, sources=sources)
-            shape["score"] = round(hit.score, 6)
-            if hit.why is not None:
-                shape["explain"] = dict(hit.why)
-            shaped.append(shape)
-        return shaped
-
-    async def _find(self, asked: Reach, **options: Any) -> list[Memory]:
-        partitions = tuple(await self._recall.partitions(asked)) if asked.scoped else None
-        return await self._store.find(
-            Query(
-                tenant=asked.tenant, filter=asked.filter, partitions=partitions, now=self._clock(), **options
-            )
-        )
-
-    async def _known(self, memory_id: str) -> Memory:
-        memory = await self._store.get(self._settings.tenant, requests.identifier(memory_id))
-        if memory is None:
-            raise NotFound(f"no memory has the id {memory_id!r}")
-        return memory
-
-    async def _current(self, memory_id: str) -> Memory:
-        memory = await self._known(memory_id)
-        if memory.retired_at is not None:
-            raise NotFound(
-                f"the memory {memory_id!r} was deleted at {iso(memory.retired_at)}: history() still has it"
-            )
-        return memory
-
-    async def _change(
-        self, memory_id: str, decide: Callable[[Memory, datetime], Awaitable[Write]]
-    ) -> Committed:
-        """Change the current version of a memory, again from its newest when somebody else was first."""
-        for attempt in range(ATTEMPTS):
-            memory = await self._current(memory_id)
-            now = self._clock()  # one moment ends the old version and begins the new one
-            write = await decide(memory, now)
-            try:
-                return await self._store.commit(
-                    Batch(id=new_id(), partition=memory.scope.partition, at=now, writes=(write,))
-                )
-            except Conflict:
-                if attempt == ATTEMPTS - 1:
-                    raise
-        raise AssertionError("unreachable")
-
-    async def _retire(self, memories: Sequence[Memory]) -> int:
-        """Retire these versions; what somebody else changed meanwhile is left to the next look."""
-        owners: dict[Any, list[Memory]] = {}
-        for memory in memories:
-            owners.setdefault(memory.scope.partition, []).append(memory)
-        retired = 0
-        for partition, held in owners.items():
-            writes = tuple(Write(event="DELETE", memory_id=m.id, replaces=m.ord) for m in held)
-            try:
-                await self._store.commit(
-                    Batch(id=new_id(), partition=partition, at=self._clock(), writes=writes)
-                )
-                retired += len(held)
-            except Conflict:
-                continue
-        return retired
-
-
-def _added(turns: Sequence[Turn], skipped: Sequence[Skipped], committed: Committed) -> Added:
+def _added(
+    turns: Sequence[Turn], skipped: Sequence[Skipped], committed: Committed, pending: list[str]
+) -> Added:
     """The answer to an add: each message, in order, and what became of it."""
     reason: dict[str, str] = {"reason": "the same add was stored already"} if committed.repeated else {}
     results: list[AddedDict] = []
@@ -661,7 +485,7 @@ def _added(turns: Sequence[Turn], skipped: Sequence[Skipped], committed: Committ
         "receipt": {
             "stored": 0 if committed.repeated else len(turns),
             "skipped": len(skipped),
-            "pending": [],
+            "pending": [] if committed.repeated else pending,
             "repeated": committed.repeated,
         },
     }

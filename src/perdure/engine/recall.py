@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perdure.engine.indexes import Indexes
 from perdure.engine.rank import Ranked, rank
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from perdure.engine.index import PartitionIndex
+
+Vector: TypeAlias = "Callable[[], Awaitable[NDArray[np.float32] | None]]"
+"""Gives a question's embedding, of unit length; None when there is no model."""
 
 RERANK_DEPTH = 50
 """So many of the best are shown to a reranker, before the cut."""
@@ -72,12 +75,14 @@ class Recall:
         self._store = store
         self._indexes = indexes
         self._reranker = reranker
+        self._one_by_one = asyncio.Semaphore(1)
+        """Of many searches at once, one is ranked in each round of the event loop, which stays free for others."""
 
-    async def search(self, ask: Ask, vector: NDArray[np.float32] | None) -> list[Hit]:
+    async def search(self, ask: Ask, vector: Vector) -> list[Hit]:
         """What answers the question, best first.
 
         Args:
-            vector: the question's embedding, of unit length; None when there is no model.
+            vector: gives the question's embedding, when it is needed.
         """
         query = read_query(ask.text)
         depth = max(ask.limit, RERANK_DEPTH) if self._reranks(ask) else ask.limit
@@ -106,27 +111,23 @@ class Recall:
         partition: Partition,
         ask: Ask,
         query: QueryWords,
-        vector: NDArray[np.float32] | None,
+        vector: Vector,
         limit: int,
     ) -> list[_Candidate]:
         index = await self._index(partition, ask)
         if not len(index):
             return []
-        ords = await self._wanted(partition, ask)
+        ords, meant = await self._wanted(partition, ask), await vector()
         visible = index.visible(
             micros(ask.now),
             as_of=None if ask.as_of is None else micros(ask.as_of),
             expired=ask.show_expired,
             superseded=ask.show_superseded,
         )
-        ranked = rank(
-            index,
-            query,
-            vector,
-            visible=visible,
-            wanted=None if ords is None else index.mask(ords),
-            limit=limit,
-        )
+        wanted = None if ords is None else index.mask(ords)
+        async with self._one_by_one:
+            ranked = rank(index, query, meant, visible=visible, wanted=wanted, limit=limit)
+            await asyncio.sleep(0)
         return [
             _Candidate(partition, int(index.ords.values[row]), float(score), ranked, place)
             for place, (row, score) in enumerate(zip(ranked.rows, ranked.scores, strict=True))
@@ -168,7 +169,9 @@ class Recall:
         }
         return [
             Hit(
-                memory=rows[c.partition, c.ord], score=c.score, why=c.ranked.explain(c.place) if explain else None
+                memory=rows[c.partition, c.ord],
+                score=c.score,
+                why=c.ranked.explain(c.place) if explain else None,
             )
             for c in candidates
             if (c.partition, c.ord) in rows

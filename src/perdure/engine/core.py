@@ -1,0 +1,248 @@
+"""What the verbs share: the parts, opening and closing, embedding, reading and changing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from perdure.engine import ingest, requests
+from perdure.engine.indexes import Indexes
+from perdure.engine.recall import Ask, Hit, Recall
+from perdure.engine.scoping import Reach, reach
+from perdure.engine.shape import (
+    MemoryDict,
+    Results,
+    memory_dict,
+)
+from perdure.engine.words import ANALYZER_VERSION, pieces
+from perdure.errors import Conflict, ModelUnavailable, NotFound, Unavailable
+from perdure.ids import new_id
+from perdure.moments import iso
+from perdure.ports import Batch, Committed, Embedder, Entry, Query, Reranker, Space, Store, Write
+from perdure.settings import Settings
+from perdure.types import Memory, Turn, said, utc_now
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ATTEMPTS = 5
+"""How often a change is tried again when somebody else changed the same memory first."""
+
+
+class Core:
+    """A store, an embedder and a reranker at work together."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        embedder: Embedder | None = None,
+        reranker: Reranker | None = None,
+        settings: Settings | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._settings = settings or Settings()
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="perdure-rank")
+        self._indexes = Indexes(
+            store,
+            dimensions=embedder.dimensions if embedder else None,
+            max_bytes=self._settings.index_bytes,
+            work=self._work,
+        )
+        self._recall = Recall(store, self._indexes, reranker)
+        self._reranker = reranker
+        self._opening: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give everything back; what was acknowledged is on disk already."""
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+            await self._store.aclose()
+        if self._embedder is not None:
+            await self._embedder.aclose()
+        if self._reranker is not None:
+            await self._reranker.aclose()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._indexes.drop()
+
+    @property
+    def _space(self) -> Space:
+        """What this engine's entries are computed with."""
+        if self._embedder is None:
+            return Space(analyzer=ANALYZER_VERSION)
+        return Space(
+            analyzer=ANALYZER_VERSION, model=self._embedder.model, dimensions=self._embedder.dimensions
+        )
+
+    async def _open(self, *, check_space: bool = True) -> None:
+        """Open the store at first use; those who come meanwhile wait for the same opening."""
+        if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
+            space = self._space if check_space else None
+            self._opening = asyncio.create_task(self._store.open(space))
+        if not self._opening.done():
+            await asyncio.shield(self._opening)
+
+    async def _work(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+    async def _embedded(self, texts: Sequence[str], entries: Sequence[Entry]) -> list[Entry]:
+        """The entries with the vectors of their texts, embedded in one batch."""
+        if self._embedder is None:
+            return list(entries)
+        parts = [pieces(text) for text in texts]
+        vectors = await self._embedder.embed([piece for pieces in parts for piece in pieces])
+        return ingest.with_vectors(entries, vectors, [len(pieces) for pieces in parts])
+
+    async def _entered(self, pairs: Sequence[tuple[Memory, Entry]]) -> tuple[list[Entry], list[str]]:
+        """Entries with vectors; without them, and what is pending, when the embedder cannot be had just now."""
+        entries = [entry for _, entry in pairs]
+        try:
+            return await self._embedded([memory.text for memory, _ in pairs], entries), []
+        except (ModelUnavailable, Unavailable) as error:
+            return entries, [f"vectors, to be made by reindex(): {error}"]
+
+    async def _entries_of(self, memories: Sequence[Memory]) -> list[Entry]:
+        return await self._embedded([m.text for m in memories], [ingest.analysed(m) for m in memories])
+
+    def _reach(
+        self,
+        named: Mapping[str, object],
+        filters: Mapping[str, Any] | None = None,
+        categories: Sequence[str] | None = None,
+    ) -> Reach:
+        return reach(self._settings.tenant, named, filters, requests.within(categories))
+
+    async def _search(
+        self,
+        texts: Sequence[str],
+        *,
+        known_at: datetime | None,
+        reference: datetime | None,
+        explain: bool,
+        **asked: Any,
+    ) -> list[Results]:
+        texts = [requests.query(text, self._settings.max_query_bytes) for text in texts]
+        await self._open()
+        now = reference or known_at or self._clock()
+        asks = [Ask(text=text, now=now, known_at=known_at, explain=explain, **asked) for text in texts]
+        embedding = asyncio.ensure_future(self._vectors(texts))  # while the indexes are caught up
+        try:
+            found = await asyncio.gather(
+                *(self._recall.search(ask, partial(_nth, embedding, i)) for i, ask in enumerate(asks))
+            )
+            notes = (await embedding)[1]
+        finally:
+            embedding.cancel()
+        return [self._noted({"results": await self._shaped(hits)}, notes) for hits in found]
+
+    async def _vectors(self, texts: Sequence[str]) -> tuple[Sequence[NDArray[np.float32] | None], list[str]]:
+        """The texts' embeddings, and what to tell the caller where there are none."""
+        if self._embedder is None:
+            return [None] * len(texts), []
+        try:
+            return list(await self._embedder.embed(texts)), []
+        except (ModelUnavailable, Unavailable) as error:
+            return [None] * len(texts), [f"found by words alone: {error}"]
+
+    @staticmethod
+    def _noted(results: Results, notes: list[str]) -> Results:
+        return {**results, "notes": notes} if notes else results
+
+    async def _shaped(self, hits: Sequence[Hit]) -> list[MemoryDict]:
+        """Hits as callers see them, each with the words that it came from."""
+        turns = await self._sources([hit.memory for hit in hits])
+        shaped = []
+        for hit in hits:
+            sources = [turns[source] for source in hit.memory.sources if source in turns]
+            shape = memory_dict(hit.memory, sources=sources)
+            shape["score"] = round(hit.score, 6)
+            if hit.why is not None:
+                shape["explain"] = dict(hit.why)
+            shaped.append(shape)
+        return shaped
+
+    async def _sources(self, memories: Sequence[Memory]) -> dict[str, Turn]:
+        """The turns that these came from; the first version of a turn's own memory holds its very words."""
+        own = {
+            memory.id: said(memory) for memory in memories if memory.kind == "turn" and memory.version == 1
+        }
+        wanted = list(dict.fromkeys(s for memory in memories for s in memory.sources if s not in own))
+        read = await self._store.turns(self._settings.tenant, wanted) if wanted else []
+        return own | {turn.id: turn for turn in read}
+
+    async def _find(self, asked: Reach, **options: Any) -> list[Memory]:
+        partitions = tuple(await self._recall.partitions(asked)) if asked.scoped else None
+        return await self._store.find(
+            Query(
+                tenant=asked.tenant, filter=asked.filter, partitions=partitions, now=self._clock(), **options
+            )
+        )
+
+    async def _known(self, memory_id: str) -> Memory:
+        memory = await self._store.get(self._settings.tenant, requests.identifier(memory_id))
+        if memory is None:
+            raise NotFound(f"no memory has the id {memory_id!r}")
+        return memory
+
+    async def _current(self, memory_id: str) -> Memory:
+        memory = await self._known(memory_id)
+        if memory.retired_at is not None:
+            raise NotFound(
+                f"the memory {memory_id!r} was deleted at {iso(memory.retired_at)}: history() still has it"
+            )
+        return memory
+
+    async def _change(
+        self, memory_id: str, decide: Callable[[Memory, datetime], Awaitable[Write]]
+    ) -> Committed:
+        """Change the current version of a memory, again from its newest when somebody else was first."""
+        for attempt in range(ATTEMPTS):
+            memory = await self._current(memory_id)
+            now = self._clock()  # one moment ends the old version and begins the new one
+            write = await decide(memory, now)
+            try:
+                return await self._store.commit(
+                    Batch(id=new_id(), partition=memory.scope.partition, at=now, writes=(write,))
+                )
+            except Conflict:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _retire(self, memories: Sequence[Memory]) -> int:
+        """Retire these versions; what somebody else changed meanwhile is left to the next look."""
+        owners: dict[Any, list[Memory]] = {}
+        for memory in memories:
+            owners.setdefault(memory.scope.partition, []).append(memory)
+        retired = 0
+        for partition, held in owners.items():
+            writes = tuple(Write(event="DELETE", memory_id=m.id, replaces=m.ord) for m in held)
+            try:
+                await self._store.commit(
+                    Batch(id=new_id(), partition=partition, at=self._clock(), writes=writes)
+                )
+                retired += len(held)
+            except Conflict:
+                continue
+        return retired
+
+
+async def _nth(
+    embedding: Awaitable[tuple[Sequence[NDArray[np.float32] | None], list[str]]], place: int
+) -> NDArray[np.float32] | None:
+    return (await embedding)[0][place]
