@@ -1,5 +1,7 @@
 """Write the generated sections of the documentation: `python docs/tables.py`, or `--check` to compare only."""
 
+# ruff: noqa: INP001, T201  # a script that stands beside the pages and answers people
+
 from __future__ import annotations
 
 import ast

@@ -12,6 +12,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import tomllib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,14 +70,13 @@ RUNNABLE = [page for page in PAGES if any(fence.language in LANGUAGES for fence 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty directory to be in, with a store of its own and the model of this checkout."""
+    """An empty directory to live in: the defaults hold, with the model of this checkout."""
     from perdure.embedders.modelfiles import find_model
 
     model = find_model()
     for name in [name for name in os.environ if name.startswith(("PERDURE_", "XDG_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("PERDURE_PATH", str(tmp_path / "memory.db"))
     monkeypatch.setenv("PERDURE_MODEL_DIR", str(model))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
@@ -105,6 +105,8 @@ def test_the_examples_of_a_page_run_and_print_what_they_show(page: Path, home: P
                 run_shell(line, f"{page.name}:{fence.line + number}")
         elif fence.language == "json":
             json.loads(fence.code)
+        elif fence.language == "toml":
+            tomllib.loads(fence.code)
 
 
 def run_python(fence: Fence, names: dict[str, Any]) -> None:
@@ -260,6 +262,8 @@ def test_every_command_has_help_and_so_has_each_of_its_options() -> None:
 
 
 def test_every_variable_of_the_environment_is_told_and_none_is_invented() -> None:
+    from perdure.config import ROLES, _from_environment
+
     code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
     used = set(re.findall(r"PERDURE_[A-Z][A-Z_]*[A-Z]", code))
     told = set(
@@ -267,7 +271,9 @@ def test_every_variable_of_the_environment_is_told_and_none_is_invented() -> Non
             r"PERDURE_[A-Z][A-Z_]*[A-Z]", "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
         )
     )
-    assert used <= told
+    short = {f"PERDURE_{name.upper()}" for name in (*ROLES, "path", "config")}
+    assert {name for name in used | short if "__" not in name} <= told
+    assert {name for name in told if name not in used and not _from_environment({name: "1"})} == set()
 
 
 def test_every_operator_of_a_filter_has_a_row() -> None:
@@ -299,3 +305,12 @@ def test_every_verb_is_told_with_every_argument_that_it_takes() -> None:
         assert re.search(rf"\b{verb}\(", told), verb
         arguments = set(inspect.signature(getattr(AsyncMemory, verb)).parameters) - {"self"}
         assert {name for name in arguments if not re.search(rf"\b{name}\b", told)} == set(), verb
+
+
+def test_the_map_of_rooms_shows_every_room() -> None:
+    [rooms] = [fence.code for fence in fences(ROOT / "CONTRIBUTING.md") if "src/perdure/" in fence.code]
+    named = set(re.findall(r"\w+", rooms))
+    source = ROOT / "src" / "perdure"
+    modules = [*source.glob("*.py"), *(source / "engine").glob("*.py"), *source.glob("*/")]
+    there = {path.stem for path in modules if path.stem.strip("_") not in ("pycache", "init")}
+    assert there - named == set()
