@@ -76,7 +76,7 @@ def answers(index: PartitionIndex) -> list[list[tuple[str, float]]]:
     return [
         [
             (index.ids[row], round(float(score), 4))
-            for row, score in zip(ranked.rows, ranked.scores, strict=True)
+            for row, score in zip(ranked.rows, ranked.strengths, strict=True)
         ]
         for ranked in found
     ]
@@ -172,9 +172,9 @@ def test_a_new_version_takes_the_place_of_the_old_one_between_its_neighbours() -
 
 def test_a_retired_row_lends_no_evidence_to_its_neighbours() -> None:
     index = built(entry(1, "We met Coco", place=1), entry(2, "So nice", place=2))
-    assert rank(index, read_query("Coco")).scores.tolist()[1] > 0
+    assert rank(index, read_query("Coco")).strengths.tolist()[1] > 0
     index.apply([], [1], head=3)
-    assert rank(index, read_query("Coco")).scores.tolist() == [0]
+    assert rank(index, read_query("Coco")).strengths.tolist() == [0]
 
 
 def test_an_expired_row_is_visible_only_when_asked_for() -> None:

@@ -69,6 +69,8 @@ class PartitionIndex:
         self._ends: dict[int, int] = {}
         """The last row of each session."""
         self._by_language = np.zeros(len(LANGUAGES), np.int64)
+        self._embedded = 0
+        """Rows alive with a vector."""
         self._dead = 0
 
     def __len__(self) -> int:
@@ -98,8 +100,8 @@ class PartitionIndex:
 
     @property
     def has_vectors(self) -> bool:
-        """Whether any text was stored with a vector."""
-        return len(self._vectors.values) > 0
+        """Whether any text alive was stored with a vector."""
+        return self._embedded > 0
 
     def apply(self, rows: Sequence[EntryRow], dead: Iterable[int] = (), *, head: int) -> None:
         """Take in what came to the partition up to the sequence `head`.
@@ -202,7 +204,9 @@ class PartitionIndex:
         if not size:
             self._pieces.extend(np.zeros(len(vectors), np.int32))
             return
-        self._pieces.extend(np.array([len(held) // size for held in vectors], np.int32))
+        pieces = np.array([len(held) // size for held in vectors], np.int32)
+        self._embedded += int(np.count_nonzero(pieces))
+        self._pieces.extend(pieces)
         self._vectors.extend(np.frombuffer(b"".join(vectors), "<f2").reshape(-1, self.dimensions))
 
     def _retire(self, rows: Rows) -> None:
@@ -215,6 +219,7 @@ class PartitionIndex:
         self._untie(rows)
         self.alive.values[rows] = False
         self._by_language -= np.bincount(languages_of(self.flags.values[rows]), minlength=len(LANGUAGES))
+        self._embedded -= int(np.count_nonzero(self._pieces.values[rows]))
         self._dead += len(rows)
 
     def _link(self, new: Rows) -> None:
