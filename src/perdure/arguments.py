@@ -118,7 +118,8 @@ def _too_many(given: int, places: list[str], known: list[str]) -> str:
     takes = (
         f"takes {len(places)} without a name ({', '.join(places)})" if places else "takes none without a name"
     )
-    return f"was given {given} argument{'s' * (given > 1)} and {takes}; name the others: {_listed(named)}"
+    rest = f"; name the others: {_listed(named)}" if named else ""
+    return f"was given {given} argument{'s' * (given > 1)} and {takes}{rest}"
 
 
 def _listed(names: list[str]) -> str:
