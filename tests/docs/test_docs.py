@@ -71,22 +71,33 @@ RUNNABLE = [page for page in PAGES if any(fence.language in LANGUAGES for fence 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty directory to live in: the defaults hold, with the model of this checkout."""
-    from perdure.embedders.modelfiles import find_model
+    from perdure.embedders.modelfiles import cache_directory, find_model
 
     model = find_model()
     for name in [name for name in os.environ if name.startswith(("PERDURE_", "XDG_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("PERDURE_MODEL_DIR", str(model))
+    (cache := cache_directory()).parent.mkdir(parents=True)
+    cache.symlink_to(model)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     before = dict(os.environ)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     modules = set(sys.modules)
     yield tmp_path
     os.environ.clear()
     os.environ.update(before)  # `export` of a page ends with it
-    for name in [name for name in sys.modules if name not in modules and name.partition(".")[0] == "mem0"]:
-        del sys.modules[name]
+    forget_modules(modules, tmp_path)
+
+
+def forget_modules(known: set[str], home: Path) -> None:
+    """Unload what a page has brought: its own files, and mem0's names in whichever dialect."""
+    if compat := sys.modules.get("perdure.compat.mem0"):
+        compat.install_as_mem0()
+    for name in [name for name in sys.modules if name not in known]:
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if name.partition(".")[0] == "mem0" or Path(file).absolute().is_relative_to(home):
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=ids(RUNNABLE))
@@ -139,6 +150,8 @@ def run_shell(line: str, where: str) -> None:
         case ["export", assignment]:
             name, _, value = assignment.partition("=")
             os.environ[name] = value
+        case ["unset", name]:
+            del os.environ[name]
         case ["make", *targets]:
             for target in targets:
                 assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), (
