@@ -276,6 +276,9 @@ def measured(answer: Mapping[str, Any]) -> RenderableType:
             f"AUC {_share(apart['auc'])}; {_percent(apart['foreign_without_result'])} of {apart['n']:,} questions about "
             f"others get nothing, {_percent(apart['right_hits_kept'])} of right hits are kept"
         )
+        shown["at 95 % kept"] = (
+            f"threshold {_share(apart['threshold_keeping_95'])}: {_percent(apart['foreign_below_it'])} get nothing"
+        )
     return Group(*tables, facts(shown))
 
 

@@ -34,13 +34,24 @@ class Searched:
     """What came of one question: turns and their sessions as ranked, and what the scores say."""
 
     question: Question
-    turns: tuple[str, ...]
+    scores: Mapping[str, float]
+    """Of each turn, in the order of the ranking."""
     sessions: tuple[str, ...]
     """Each at its first appearance."""
     kept: frozenset[str]
-    """Those of `turns` that are above the default threshold."""
+    """The turns that are above the default threshold."""
     top_score: float
     seconds: float
+
+    @property
+    def turns(self) -> tuple[str, ...]:
+        """The turns as ranked."""
+        return tuple(self.scores)
+
+    @property
+    def right(self) -> tuple[str, ...]:
+        """Those of the first ten turns that answer."""
+        return tuple(turn for turn in self.turns[:10] if turn in self.question.turns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +165,7 @@ async def _ask(
     home = f"{question.conversation}/"
     return Searched(
         question=question,
-        turns=tuple(turn.removeprefix(home) for turn in turns),
+        scores={turn.removeprefix(home): score for turn, score in turns.items()},
         sessions=tuple(dict.fromkeys(sittings[turn] for turn in turns)),
         kept=frozenset(turn.removeprefix(home) for turn in _turns(kept, homes)),
         top_score=found[0]["score"] if found else 0.0,
@@ -162,13 +173,14 @@ async def _ask(
     )
 
 
-def _turns(results: Iterable[Mapping[str, Any]], homes: Mapping[str, str]) -> list[str]:
-    """The turns that results come from, each at its first appearance."""
-    return list(
-        dict.fromkeys(
-            homes[source] for result in results for source in result["source_ids"] if source in homes
-        )
-    )
+def _turns(results: Iterable[Mapping[str, Any]], homes: Mapping[str, str]) -> dict[str, float]:
+    """The turns that results come from, each at its first appearance, and the score that it has there."""
+    turns: dict[str, float] = {}
+    for result in results:
+        for source in result["source_ids"]:
+            if source in homes:
+                turns.setdefault(homes[source], result["score"])
+    return turns
 
 
 def _strangers(
@@ -222,14 +234,25 @@ def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float | int | None]
 
 
 def _apart(searched: Sequence[Searched], foreign: Sequence[Foreign]) -> dict[str, float | int | None]:
-    """How well scores tell questions that have an answer from those about other conversations."""
+    """How well scores tell questions that have an answer from those about other conversations.
+
+    At the default threshold, and at the one that keeps 95 % of the right hits.
+    """
     own = [one.top_score for one in searched if one.question.turns or one.question.sessions]
-    right = [(one, turn) for one in searched for turn in one.turns[:10] if turn in one.question.turns]
+    strange = [one.top_score for one in foreign]
+    right = [one.scores[turn] for one in searched for turn in one.right]
+    least = percentile(right, 0.05)
     return {
         "n": len(foreign),
-        "auc": _rounded(auc(own, [one.top_score for one in foreign])),
+        "auc": _rounded(auc(own, strange)),
         "foreign_without_result": _rounded(mean([float(not one.answered) for one in foreign])),
-        "right_hits_kept": _rounded(mean([float(turn in one.kept) for one, turn in right])),
+        "right_hits_kept": _rounded(
+            mean([float(turn in one.kept) for one in searched for turn in one.right])
+        ),
+        "threshold_keeping_95": _rounded(least),
+        "foreign_below_it": None
+        if least is None
+        else _rounded(mean([float(score < least) for score in strange])),
     }
 
 
