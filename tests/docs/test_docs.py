@@ -165,6 +165,14 @@ def run_shell(line: str, where: str) -> None:
                 assert like(" ".join((out + err).split()), f"...{shown}..."), (
                     f"{where}: {command!r} gave {out}{err}"
                 )
+        case ["python", "-m", "pytest", *arguments]:
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-q", *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"{where}: {done.stdout}"
         case [first, *_]:
             assert first in {"pip", "git", "python", ".venv/bin/python"}, (
                 f"{where}: {command!r} is not looked at"
@@ -327,3 +335,10 @@ def test_the_map_of_rooms_shows_every_room() -> None:
     modules = [*source.glob("*.py"), *(source / "engine").glob("*.py"), *source.glob("*/")]
     there = {path.stem for path in modules if path.stem.strip("_") not in ("pycache", "init")}
     assert there - named == set()
+
+
+def test_every_conformance_class_is_told() -> None:
+    from perdure.testing import store
+
+    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    assert {name for name in store.__all__ if f"`{name}`" not in page} == set()
