@@ -5,6 +5,7 @@ from pathlib import Path
 from perdure.stores.memory import InMemoryStore
 from perdure.stores.sqlite import SqliteStore
 from perdure.testing.store import (
+    AgreementConformance,
     BackupConformance,
     CheckConformance,
     DurableConformance,
@@ -21,6 +22,7 @@ class TestInMemoryStore(StoreConformance):
 
 class TestSqliteStore(
     StoreConformance,
+    AgreementConformance,
     DurableConformance,
     CheckConformance,
     BackupConformance,

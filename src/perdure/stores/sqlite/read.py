@@ -39,7 +39,7 @@ def load(
     found = _find_partition(connection, partition)
     if found is None:
         [floor] = connection.execute("SELECT value FROM meta WHERE key = 'floor'").fetchone()
-        return Delta(head=floor, dead=_all_before(floor, since))
+        return Delta(head=floor, dead=_all_before(floor, since) if known_at is None else ())
     number, start, head = found
     if known_at is not None:
         at = micros(known_at)

@@ -98,12 +98,12 @@ class SqliteStore:
     ) -> Erased:
         """Remove the words from the file and from its log."""
         removed = await self._write(lambda c: erase.erase(c, tenant, memory_ids, at=at, reason=reason))
-        return Erased(removed=removed, log_truncated=await self._truncate_log())
+        return Erased(removed=removed, log_truncated=await self._remove_traces(erase.rewrite))
 
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, from the file and from its log."""
         await self._write(lambda c: erase.reset(c, tenant))
-        await self._truncate_log()
+        await self._remove_traces(erase.rewrite)
 
     async def stats(self, tenant: str) -> StoreStats:
         """Sizes of a tenant's part of the store."""
@@ -158,12 +158,18 @@ class SqliteStore:
         """What is wrong, one sentence each; empty when the store is sound."""
         return await self._read(check.check)
 
-    async def _truncate_log(self) -> bool:
-        return await self._use.writer.do(erase.truncate_log, alone=True)
-
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._check_open()
-        return await self._use.writer.do(work)
+        result = await self._use.writer.do(work)
+        if self._use.has_traces:
+            await self._remove_traces(erase.truncate_log)
+        return result
+
+    async def _remove_traces(self, how: Callable[[sqlite3.Connection], bool]) -> bool:
+        """Take what was erased out of the log as well; when a reader is in the way, after the next writes."""
+        done = await self._use.writer.do(how, alone=True)
+        self._use.has_traces = not done
+        return done
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._check_open()
@@ -208,6 +214,8 @@ class _Use:
     readers: Crew
     space: Space | None = None
     is_open: bool = False
+    has_traces: bool = False
+    """Words that were erased are still in the log, because somebody reads from it."""
 
 
 def _prepare(path: Path, connections: Opener, space: Space | None, connection: sqlite3.Connection) -> None:

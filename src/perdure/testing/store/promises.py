@@ -1,167 +1,43 @@
-"""What every store promises, as tests: inherit `StoreConformance`, and the classes of the optional powers."""
+"""The promises of the port `Store`, one by one."""
+
+# ruff: noqa: D102 -- the name of a test is its sentence
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from perdure.errors import Closed, Conflict, ModelMismatch
+from perdure.errors import Closed, Conflict
 from perdure.filters import parse
-from perdure.ids import new_id
-from perdure.ports import (
-    Backups,
-    Batch,
-    Checks,
-    Committed,
-    Delta,
-    Entry,
-    EntryRow,
-    Export,
-    Exports,
-    Query,
-    Reindexes,
-    Space,
-    Store,
-    Write,
+from perdure.ports import Committed, Delta, EntryRow, Store, Write
+from perdure.testing.store.scenes import (
+    ALICE,
+    BOB,
+    NOW,
+    SPACE,
+    Play,
+    Replica,
+    add,
+    batch,
+    change,
+    end,
+    entry,
+    fact,
+    got,
+    moment,
+    query,
+    revision,
+    said,
+    texts,
 )
-from perdure.types import Change, Memory, Mention, Partition, Scope, Turn
-
-NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
-SPACE = Space(analyzer=1, model="small/1", dimensions=4)
-ALICE = Scope(user_id="alice")
-BOB = Scope(user_id="bob")
-
-Scenario = Callable[[Store], Awaitable[None]]
+from perdure.types import Change, Mention, Partition, Scope
 
 
-def moment(**after: float) -> datetime:
-    """A moment so many `seconds`, `hours` or `days` after the tests' now."""
-    return NOW + timedelta(**after)
-
-
-def entry(text: str = "", *, vectors: bytes = b"\x00\x3c" * 4) -> Entry:
-    """What ranking reads, recognisable by the text."""
-    return Entry(words=text.encode()[:8].ljust(8), flags=len(text), vectors=vectors)
-
-
-def said(text: str, *, scope: Scope = ALICE, at: datetime = NOW, **fields: Any) -> tuple[Turn, Write]:
-    """A turn and the write of its memory; `fields` are the memory's."""
-    turn_id = fields.pop("id", None) or new_id()
-    speaker = fields.get("speaker")
-    turn = Turn(id=turn_id, scope=scope, role="user", text=text, said_at=at, recorded_at=NOW, speaker=speaker)
-    memory = Memory(
-        id=turn_id, text=text, scope=scope, said_at=at, recorded_at=NOW, sources=(turn_id,), **fields
-    )
-    return turn, Write(event="ADD", memory_id=turn_id, memory=memory, entry=entry(text))
-
-
-def fact(text: str, *, scope: Scope = ALICE, at: datetime = NOW, **fields: Any) -> Write:
-    """The write of a memory that is no turn's own."""
-    memory = Memory(id=new_id(), kind="fact", text=text, scope=scope, said_at=at, recorded_at=NOW, **fields)
-    return Write(event="ADD", memory_id=memory.id, memory=memory, entry=entry(text))
-
-
-def batch(*parts: tuple[Turn, Write] | Write, at: datetime = NOW, **fields: Any) -> Batch:
-    """Turns and writes as one call; the partition is that of the first memory."""
-    turns = tuple(part[0] for part in parts if not isinstance(part, Write))
-    writes = tuple(part if isinstance(part, Write) else part[1] for part in parts)
-    scopes = [turn.scope for turn in turns] + [w.memory.scope for w in writes if w.memory is not None]
-    partition = fields.pop("partition", None) or scopes[0].partition
-    return Batch(id=new_id(), partition=partition, at=at, turns=turns, writes=writes, **fields)
-
-
-def revision(memory: Memory, text: str | None = None, *, at: datetime, **fields: Any) -> Write:
-    """The next version of a memory; with a new text, a new entry."""
-    revised = replace(
-        memory,
-        text=memory.text if text is None else text,
-        version=memory.version + 1,
-        recorded_at=at,
-        **fields,
-    )
-    made = None if text is None else entry(text)
-    return Write(event="UPDATE", memory_id=memory.id, memory=revised, entry=made, replaces=memory.ord)
-
-
-def end(memory: Memory, **fields: Any) -> Write:
-    """The end of a memory."""
-    return Write(event="DELETE", memory_id=memory.id, replaces=memory.ord, **fields)
-
-
-def query(**fields: Any) -> Query:
-    """A query of the default tenant at the tests' now."""
-    return Query(**{"tenant": "default", "now": NOW, **fields})
-
-
-async def add(store: Store, text: str, **fields: Any) -> Memory:
-    """Commit one turn and answer its memory as the store has it."""
-    pair = said(text, **fields)
-    await store.commit(batch(pair, at=fields.get("at", NOW)))
-    return await got(store, pair[0].id, tenant=pair[0].scope.tenant)
-
-
-async def got(store: Store, memory_id: str, *, tenant: str = "default") -> Memory:
-    """A memory that has to be there."""
-    memory = await store.get(tenant, memory_id)
-    assert memory is not None
-    return memory
-
-
-async def change(store: Store, write: Write, *, scope: Scope = ALICE, at: datetime = NOW) -> Committed:
-    """Commit one write."""
-    return await store.commit(batch(write, at=at, partition=scope.partition))
-
-
-def texts(memories: Iterable[Memory]) -> list[str]:
-    """Their texts, in order."""
-    return [memory.text for memory in memories]
-
-
-class Replica:
-    """An index that is kept up to date by deltas alone."""
-
-    def __init__(self) -> None:
-        self.head = 0
-        self.rows: dict[int, EntryRow] = {}
-
-    def apply(self, delta: Delta) -> None:
-        """Take in what came after `head`."""
-        for row in delta.rows:
-            self.rows[row.ord] = row
-        for ord_ in delta.dead:
-            self.rows.pop(ord_, None)
-        self.head = delta.head
-
-
-class _Play:
-    """Runs scenarios on the store of a test class."""
-
-    def make(self, folder: Path) -> Store:
-        """A store, not opened, in a folder of the test's own; the same folder means the same contents."""
-        raise NotImplementedError
-
-    def play(self, folder: Path, *scenarios: Scenario, space: Space | None = SPACE) -> None:
-        """Run scenarios one after another on one open store."""
-
-        async def run() -> None:
-            store = self.make(folder)
-            await store.open(space)
-            try:
-                for scenario in scenarios:
-                    await scenario(store)
-            finally:
-                await store.aclose()
-
-        asyncio.run(run())
-
-
-class StoreConformance(_Play):
+class StoreConformance(Play):
     """The port `Store`."""
 
     # ---- commit
@@ -675,7 +551,7 @@ class StoreConformance(_Play):
         async def scenario(store: Store) -> None:
             memory = await add(store, "secret")
             await store.erase("default", [memory.id], at=NOW)
-            with pytest.raises(Conflict, match="erased|was one"):
+            with pytest.raises(Conflict, match=r"erased|was one"):
                 await add(store, "secret", id=memory.id)
             again = await store.erase("default", [memory.id, "unknown"], at=NOW)
             assert not any(again.removed.values())
@@ -763,286 +639,5 @@ class StoreConformance(_Play):
         self.play(tmp_path, scenario)
 
 
-class DurableConformance(_Play):
-    """A store that keeps its contents: opening it again, in one space or another."""
-
-    def test_what_was_committed_is_there_when_the_store_is_opened_again(self, tmp_path: Path) -> None:
-        async def write(store: Store) -> None:
-            await add(store, "kept")
-
-        async def look(store: Store) -> None:
-            assert texts(await store.find(query())) == ["kept"]
-
-        self.play(tmp_path, write)
-        self.play(tmp_path, look)
-
-    def test_entries_of_another_model_are_refused_with_the_way_out(self, tmp_path: Path) -> None:
-        async def write(store: Store) -> None:
-            await add(store, "kept")
-
-        self.play(tmp_path, write)
-        for other in (
-            replace(SPACE, model="large/1"),
-            replace(SPACE, dimensions=8),
-            replace(SPACE, analyzer=2),
-        ):
-            with pytest.raises(ModelMismatch, match="perdure reindex"):
-                self.play(tmp_path, space=other)
-
-    def test_an_empty_store_takes_any_space(self, tmp_path: Path) -> None:
-        async def look(store: Store) -> None:
-            assert (await store.stats("default")).space == replace(SPACE, model="large/1")
-
-        self.play(tmp_path)
-        self.play(tmp_path, look, space=replace(SPACE, model="large/1"))
-
-    def test_without_a_model_one_reads_and_writes_beside_any_model(self, tmp_path: Path) -> None:
-        async def write(store: Store) -> None:
-            turn, write = said("no vectors")
-            await store.commit(batch((turn, replace(write, entry=entry("no vectors", vectors=b"")))))
-
-        async def look(store: Store) -> None:
-            assert (await store.stats("default")).space == SPACE
-            assert [row.vectors for row in (await store.load(ALICE.partition)).rows] == [b""]
-
-        self.play(tmp_path)
-        self.play(tmp_path, write, look, space=Space(analyzer=1))
-
-    def test_a_store_without_vectors_takes_a_model_later(self, tmp_path: Path) -> None:
-        async def write(store: Store) -> None:
-            turn, write = said("before")
-            await store.commit(batch((turn, replace(write, entry=entry("before", vectors=b"")))))
-
-        async def more(store: Store) -> None:
-            await add(store, "after")
-            rows = (await store.load(ALICE.partition)).rows
-            assert [bool(row.vectors) for row in rows] == [False, True]
-
-        self.play(tmp_path, write, space=Space(analyzer=1))
-        self.play(tmp_path, more)
-
-    def test_for_upkeep_a_store_is_opened_without_asking_for_its_space(self, tmp_path: Path) -> None:
-        async def write(store: Store) -> None:
-            await add(store, "kept")
-
-        async def look(store: Store) -> None:
-            assert (await store.stats("default")).space == SPACE
-            assert len((await store.load(ALICE.partition)).rows) == 1
-
-        self.play(tmp_path, write)
-        self.play(tmp_path, look, space=None)
-
-
-class CheckConformance(_Play):
-    """The port `Checks`."""
-
-    def test_a_store_that_was_used_is_sound(self, tmp_path: Path) -> None:
-        async def scenario(store: Store) -> None:
-            memory = await add(store, "tea")
-            await change(store, revision(memory, "coffee", at=NOW))
-            await change(store, end(await got(store, memory.id)))
-            await store.erase("default", [(await add(store, "secret")).id], at=NOW)
-            await add(store, "o", scope=replace(ALICE, tenant="other"))
-            await store.reset("other")
-            assert isinstance(store, Checks)
-            assert await store.check() == []
-
-        self.play(tmp_path, scenario)
-
-
-class BackupConformance(_Play):
-    """The port `Backups`; `opened_backup` says how a backup is opened."""
-
-    def opened_backup(self, path: Path) -> Store:
-        """A store on a backup, not opened."""
-        raise NotImplementedError
-
-    def test_a_backup_holds_what_was_committed_before_it(self, tmp_path: Path) -> None:
-        target = tmp_path / "copy"
-
-        async def scenario(store: Store) -> None:
-            await add(store, "before")
-            assert isinstance(store, Backups)
-            await store.backup(target)
-            await add(store, "after")
-
-        async def look() -> None:
-            store = self.opened_backup(target)
-            await store.open(SPACE)
-            assert texts(await store.find(query())) == ["before"]
-            await store.aclose()
-
-        self.play(tmp_path, scenario)
-        asyncio.run(look())
-
-
-class ExportConformance(_Play):
-    """The port `Exports`."""
-
-    def test_an_export_put_into_an_empty_store_is_exported_the_same(self, tmp_path: Path) -> None:
-        async def fill(store: Store) -> None:
-            await _eventful(store)
-            exported.extend(await _exported(store))
-
-        async def take(store: Store) -> None:
-            await _restored(store, exported)
-            assert [_facts(record) for record in await _exported(store)] == list(map(_facts, exported))
-            assert await _restored(store, exported) == 0
-            assert [_facts(record) for record in await _exported(store)] == list(map(_facts, exported))
-
-        exported: list[Export] = []
-        for name in ("from", "to"):
-            (tmp_path / name).mkdir()
-        self.play(tmp_path / "from", fill)
-        self.play(tmp_path / "to", take)
-
-    def test_an_import_that_was_cut_off_can_be_begun_again(self, tmp_path: Path) -> None:
-        async def fill(store: Store) -> None:
-            await _eventful(store)
-            exported.extend(await _exported(store))
-
-        async def take(store: Store) -> None:
-            for end in range(len(exported) + 1):
-                await store.reset("default")
-                await _restored(store, exported[:end])
-                await _restored(store, exported)
-                found = sorted(map(str, map(_facts, await _exported(store))))
-                assert found == sorted(map(str, map(_facts, exported)))
-                assert await cast("Checks", store).check() == []
-
-        exported: list[Export] = []
-        for name in ("from", "to"):
-            (tmp_path / name).mkdir()
-        self.play(tmp_path / "from", fill)
-        self.play(tmp_path / "to", take)
-
-    def test_an_import_beside_other_memories_leaves_them_alone(self, tmp_path: Path) -> None:
-        async def fill(store: Store) -> None:
-            await add(store, "imported")
-            exported.extend(await _exported(store))
-
-        async def take(store: Store) -> None:
-            await add(store, "mine", at=moment(hours=1))
-            assert await _restored(store, exported) == len(exported)
-            assert texts(await store.find(query())) == ["mine", "imported"]
-            assert [row.ord for row in (await store.load(ALICE.partition)).rows] == [1, 2]
-
-        exported: list[Export] = []
-        for name in ("from", "to"):
-            (tmp_path / name).mkdir()
-        self.play(tmp_path / "from", fill)
-        self.play(tmp_path / "to", take)
-
-    def test_an_export_of_some_partitions_holds_no_others(self, tmp_path: Path) -> None:
-        async def scenario(store: Store) -> None:
-            await add(store, "a")
-            await add(store, "b", scope=BOB)
-            records = [r async for r in cast("Exports", store).export("default", [BOB.partition])]
-            assert {record.partition for record in records} == {BOB.partition}
-
-        self.play(tmp_path, scenario)
-
-
-class ReindexConformance(_Play):
-    """The port `Reindexes`."""
-
-    def test_entries_are_made_again_beside_the_old_and_then_switched(self, tmp_path: Path) -> None:
-        new = replace(SPACE, model="large/1", dimensions=2)
-
-        async def fill(store: Store) -> None:
-            for text in "abc":
-                await add(store, text)
-            await change(store, end(await add(store, "deleted")))
-
-        async def scenario(store: Store) -> None:
-            assert isinstance(store, Reindexes)
-            assert await store.activate(new) == 3
-            while page := await store.missing(new, limit=2):
-                made = [(partition, memory.ord, entry("new")) for partition, memory in page]
-                await store.prepare(new, made)
-                assert {row.words for row in (await store.load(ALICE.partition)).rows} != {entry("new").words}
-            assert await store.activate(new) == 0
-            assert {row.words for row in (await store.load(ALICE.partition)).rows} == {entry("new").words}
-            assert (await store.stats("default")).space == new
-
-        self.play(tmp_path, fill)
-        self.play(tmp_path, scenario, space=None)
-
-    def test_what_has_no_vectors_is_missing_in_a_space_with_a_model(self, tmp_path: Path) -> None:
-        async def scenario(store: Store) -> None:
-            assert isinstance(store, Reindexes)
-            turn, write = said("no vectors")
-            await store.commit(batch((turn, replace(write, entry=entry(vectors=b"")))))
-            await add(store, "vectors")
-            [(partition, memory)] = await store.missing(SPACE, limit=9)
-            assert (partition, memory.text) == (ALICE.partition, "no vectors")
-            await store.prepare(SPACE, [(partition, memory.ord, entry("now"))])
-            assert await store.missing(SPACE, limit=9) == []
-
-        self.play(tmp_path, scenario)
-
-    def test_whoever_computes_in_the_old_space_is_refused_after_the_switch(self, tmp_path: Path) -> None:
-        async def scenario() -> None:
-            old, upkeep = self.make(tmp_path), self.make(tmp_path)
-            await old.open(SPACE)
-            await upkeep.open(None)
-            await add(old, "a")
-            new = replace(SPACE, model="large/1")
-            power = cast("Reindexes", upkeep)
-            page = await power.missing(new, limit=9)
-            await power.prepare(new, [(partition, memory.ord, entry("new")) for partition, memory in page])
-            assert await power.activate(new) == 0
-            for call in (old.load(ALICE.partition), old.commit(batch(said("b")))):
-                with pytest.raises(ModelMismatch):
-                    await call
-            await old.aclose()
-            await upkeep.aclose()
-
-        asyncio.run(scenario())
-
-
 def _plain(delta: Delta) -> tuple[int, list[EntryRow], list[int]]:
     return delta.head, list(delta.rows), list(delta.dead)
-
-
-async def _eventful(store: Store) -> None:
-    """A bit of everything that an export can hold."""
-    memory = await add(store, "tea", metadata={"a": 1}, speaker="Ann")
-    later = moment(hours=1)
-    await change(store, replace(revision(memory, "coffee", at=later), actor="ann", reason="r"), at=later)
-    await change(store, end(await got(store, memory.id)), at=moment(hours=2))
-    back = replace(memory, version=3, recorded_at=moment(hours=3))
-    restored = Write(event="RESTORE", memory_id=memory.id, memory=back, entry=entry("tea"))
-    await change(store, restored, at=moment(hours=3))
-    await store.commit(batch(said("x"), fact("likes tea", sources=(memory.id,)), said("y")))
-    await store.erase("default", [(await add(store, "secret")).id], at=moment(hours=4), reason="asked")
-    await add(store, "b", scope=replace(BOB, agent_id="cook"))
-
-
-async def _exported(store: Store) -> list[Export]:
-    assert isinstance(store, Exports)
-    return [record async for record in store.export("default")]
-
-
-async def _restored(store: Store, records: list[Export]) -> int:
-    """Put records in, a few at a time, with entries for what is current."""
-    assert isinstance(store, Exports)
-    new = 0
-    for start in range(0, len(records), 3):
-        page = records[start : start + 3]
-        current = [isinstance(e.record, Memory) and e.record.retired_at is None for e in page]
-        new += await store.restore(page, [entry("x") if c else None for c in current])
-    return new
-
-
-def _facts(export: Export) -> Export:
-    """A record without its row numbers, which are the store's own."""
-    match export.record:
-        case Memory():
-            return export._replace(
-                record=replace(export.record, ord=0, place=None if export.record.place is None else 1)
-            )
-        case Change():
-            return export._replace(record=replace(export.record, seq=0))
-        case _:
-            return export

@@ -1,0 +1,26 @@
+"""What every store promises, as tests: inherit `StoreConformance`, and the classes of the store's optional powers.
+
+class TestMyStore(StoreConformance, DurableConformance):
+    def make(self, folder: Path) -> MyStore:
+        return MyStore(path=folder / "memory")
+"""
+
+from perdure.testing.store.machine import AgreementConformance
+from perdure.testing.store.powers import (
+    BackupConformance,
+    CheckConformance,
+    DurableConformance,
+    ExportConformance,
+    ReindexConformance,
+)
+from perdure.testing.store.promises import StoreConformance
+
+__all__ = [
+    "AgreementConformance",
+    "BackupConformance",
+    "CheckConformance",
+    "DurableConformance",
+    "ExportConformance",
+    "ReindexConformance",
+    "StoreConformance",
+]
