@@ -99,7 +99,7 @@ class Opener:
 
 
 def check_place(path: Path) -> None:
-    """Refuse, before SQLite touches anything, a path at which no store can be.
+    """Make the directory, and refuse, before SQLite touches anything, a path at which no store can be.
 
     Raises:
         StoreUnwritable: no directory, no permission, or a network file system.
@@ -109,10 +109,12 @@ def check_place(path: Path) -> None:
         raise StoreUnwritable("a SQLite store is a file: use the provider 'memory' for one that is not kept")
     if path.is_dir():
         raise StoreUnwritable(f"{path} is a directory: name a file in it, as in {path / 'memory.db'}")
-    if not folder.is_dir():
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
         raise StoreUnwritable(
-            f"there is no directory {folder}: create it, or choose another place for the store"
-        )
+            f"the directory {folder} cannot be made ({error.strerror}): choose another place for the store"
+        ) from error
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise StoreUnwritable(
             f"no permission to write {path}: change it, or choose another place for the store"
