@@ -35,6 +35,9 @@ soak: $(STAMP) model ## Longer campaigns: kills, crashes and properties, many ti
 bench: $(STAMP) model ## Measure, beside mem0ai in an environment of its own
 	$(BIN)/python -m bench --with-mem0
 
+docs: $(STAMP) ## Write the generated tables of the documentation
+	$(BIN)/python docs/tables.py
+
 build: $(STAMP) ## Build the wheel, with the model in it
 	$(BIN)/python -m build --wheel
 

@@ -124,16 +124,17 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         place = made
         for part in parts[:-1]:
-            if not isinstance(place.setdefault(part, {}), dict):
-                place[part] = {"provider": place[part]}
+            place[part] = _as_role(place.get(part, {}))
             place = place[part]
-        if parts[-1] in ROLES and isinstance(place.get(parts[-1]), dict):
-            place[parts[-1]].setdefault("provider", value)
-        else:
-            place[parts[-1]] = value
+        place[parts[-1]] = value
     if "path" in made:
-        made["store"] = _over({"path": made.pop("path")}, made.get("store", {}))
+        made["store"] = _over({"path": made.pop("path")}, _as_role(made.get("store", {})))
     return made
+
+
+def _as_role(value: str | dict[str, Any]) -> dict[str, Any]:
+    """A provider's name, and what may come to it, as a dictionary."""
+    return {"provider": value} if isinstance(value, str) else value
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Memory(Blocking[AsyncMemory]):
     def __init__(self, config: Config | Mapping[str, Any] | str | PathLike[str] | None = None) -> None:
         """Configured by a `Config`, a dictionary, or a TOML file; then by `PERDURE_*`; then by defaults."""
         self.config = Config.of(config)
+        parts(self.config)  # what is configured wrongly is told here, not at the first verb
         super().__init__(lambda: AsyncMemory(self.config))
 
     @classmethod

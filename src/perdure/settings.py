@@ -20,6 +20,7 @@ class Settings:
     max_metadata_bytes: int = 65_536
     """The metadata of one add, as JSON."""
     max_query_bytes: int = 65_536
+    """One query; a longer one is refused."""
     repeat_window: float = 5.0
     """The same messages in the same scope within so many seconds are one add."""
     index_bytes: int = 268_435_456

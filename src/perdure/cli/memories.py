@@ -88,7 +88,9 @@ def search(
     agent: Agent = None,
     run: Run = None,
     app_id: App = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="How many results.")] = 10,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", help="How many results; 10, if not configured otherwise.")
+    ] = None,
     threshold: Annotated[float | None, typer.Option(help="The least score, 0 to 1.")] = None,
     filters: Filters = None,
     category: Categories = None,
@@ -102,6 +104,7 @@ def search(
 ) -> None:
     """Find what answers a question, best first."""
     options = given(
+        top_k=limit,
         threshold=threshold,
         filters=json_object(filters, "--filters"),
         categories=category,
@@ -111,9 +114,7 @@ def search(
     whose = ids(user, agent, run, app_id)
     found = call(
         Where(path, config),
-        lambda memory: memory.search(
-            query, top_k=limit, explain=explain, show_expired=show_expired, **whose, **options
-        ),
+        lambda memory: memory.search(query, explain=explain, show_expired=show_expired, **whose, **options),
     )
     output.say(machine, found, views.found)
 

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping
-from functools import wraps
+from functools import cache, wraps
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
@@ -52,7 +52,8 @@ def _blocking(name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(verb)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         _prepare(name, args, kwargs)
-        _mention_async()
+        if _inside_loop():
+            _mention_async()
         try:
             return _answer(verb(self, *args, **kwargs))
         except NotFound as error:
@@ -162,12 +163,17 @@ def _missing(name: str, error: NotFound) -> Any:
     raise MissingMemory(str(error)) from error
 
 
+@cache
 def _mention_async() -> None:
-    """Say once, inside a running loop, that this blocks it."""
+    """Say once that a blocking verb was called inside a running loop."""
+    warnings.warn(
+        "Memory blocks the event loop while it works; AsyncMemory is the class that does not", stacklevel=4
+    )
+
+
+def _inside_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return
-    warnings.warn(
-        "Memory blocks the event loop while it works; AsyncMemory is the class that does not", stacklevel=3
-    )
+        return False
+    return True

@@ -28,7 +28,7 @@ class MemoryConfig:
 
 _LATER = ("vector_store", "llm", "graph_store")
 _NEEDS_LLM = ("custom_instructions", "custom_fact_extraction_prompt", "custom_update_memory_prompt")
-_OURS = {"store", "settings"}
+_OURS = {"store", "settings", "path"}
 
 
 def translated(config: MemoryConfig | Config | Mapping[str, Any] | None) -> Config | Mapping[str, Any] | None:

@@ -60,6 +60,7 @@ class Core:
         self._recall = Recall(store, self._indexes, reranker)
         self._reranker = reranker
         self._opening: asyncio.Task[None] | None = None
+        self._space_checked = False
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -90,12 +91,19 @@ class Core:
         )
 
     async def _open(self, *, check_space: bool = True) -> None:
-        """Open the store at first use; those who come meanwhile wait for the same opening."""
-        if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
-            space = self._space if check_space else None
-            self._opening = asyncio.create_task(self._store.open(space))
-        if not self._opening.done():
-            await asyncio.shield(self._opening)
+        """Open the store at first use; those who come meanwhile wait for the same opening.
+
+        Upkeep takes a store as it is (`check_space=False`); what reads or writes entries afterwards checks it.
+        """
+        opening = self._opening
+        failed = opening is not None and opening.done() and (opening.cancelled() or opening.exception())
+        if opening is None or failed or (check_space and not self._space_checked):
+            self._space_checked = check_space
+            opening = self._opening = asyncio.create_task(
+                self._store.open(self._space if check_space else None)
+            )
+        if not opening.done():
+            await asyncio.shield(opening)
 
     async def _work(self, function: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)

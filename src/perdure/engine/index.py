@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.engine.columns import Column, Labels, Postings, Rows
-from perdure.engine.words.analysis import languages_of
+from perdure.engine.words.analysis import languages_of, lengths_of
 from perdure.engine.words.language import LANGUAGES
 from perdure.ports import EntryRow
 
@@ -185,7 +185,7 @@ class PartitionIndex:
         self.voices.extend(_codes(self._voice_codes, [row.speaker or row.role for row in rows]))
         self.from_user.extend(np.array([row.role == "user" for row in rows], np.bool_))
         self.flags.extend(flags)
-        self.lengths.extend(lengths)
+        self.lengths.extend(lengths_of(lengths, flags))
         self.said_at.extend(np.array([row.said_at for row in rows], np.int64))
         self.valid_from.extend(_numbers([row.valid_from for row in rows], -NEVER))
         self.valid_to.extend(_numbers([row.valid_to for row in rows], NEVER))

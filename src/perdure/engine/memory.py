@@ -394,7 +394,7 @@ class Engine(Core):
     @verb
     async def backup(self, path: str | os.PathLike[str]) -> dict[str, Any]:
         """Copy the whole store, while it is in use, to a new file, and check the copy."""
-        await self._open()
+        await self._open(check_space=False)
         if not isinstance(self._store, Backups):
             raise InvalidInput(
                 f"{type(self._store).__name__} cannot make backups by itself: use its own tools"
@@ -406,14 +406,14 @@ class Engine(Core):
     @verb
     async def stats(self) -> dict[str, Any]:
         """Sizes of this project's memory, and what it was made with."""
-        await self._open()
+        await self._open(check_space=False)
         return upkeep.stats_dict(await self._store.stats(self._settings.tenant), self._indexes.nbytes)
 
     @verb
     async def doctor(self) -> dict[str, Any]:
         """Examine the store: `problems` is empty when it is sound; `advice` says what could be better."""
         await self._open(check_space=False)
-        return await upkeep.examine(self._store, self._space, self._settings.tenant)
+        return await upkeep.examine(self._store, self._space, self._embedder, self._settings.tenant)
 
     @verb
     async def reindex(self, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
@@ -445,7 +445,7 @@ class Engine(Core):
         asked = self._reach(ids(user_id, agent_id, app_id, run_id))
 
         async def records() -> AsyncIterator[dict[str, Any]]:
-            await self._open()
+            await self._open(check_space=False)
             partitions = await self._recall.partitions(asked) if asked.scoped else None
             async for record in upkeep.exported(self._store, self._settings.tenant, partitions):
                 yield record

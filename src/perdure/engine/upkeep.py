@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -9,8 +10,8 @@ from typing import Any, TypeVar
 
 from perdure.engine.records import from_record, to_record
 from perdure.engine.scoping import Reach
-from perdure.errors import InvalidInput
-from perdure.ports import Checks, Entry, Export, Exports, Query, Reindexes, Space, Store, StoreStats
+from perdure.errors import InvalidInput, ModelUnavailable, Unavailable
+from perdure.ports import Checks, Embedder, Entry, Export, Exports, Query, Reindexes, Space, Store, StoreStats
 from perdure.types import Memory, Partition
 
 PAGE = 500
@@ -56,10 +57,15 @@ def stats_dict(stats: StoreStats, index_bytes: int) -> dict[str, Any]:
     }
 
 
-async def examine(store: Store, space: Space, tenant: str) -> dict[str, Any]:
-    """What is wrong with a store, and what could be better."""
+async def examine(store: Store, space: Space, embedder: Embedder | None, tenant: str) -> dict[str, Any]:
+    """What is wrong with a store or its model, and what could be better."""
     problems = await store.check() if isinstance(store, Checks) else []
-    advice = []
+    advice: list[str] = []
+    try:
+        await (embedder.embed(["a probe"]) if embedder else asyncio.sleep(0))
+    except (ModelUnavailable, Unavailable) as error:
+        problems.append(f"the embedding model cannot be used: {error}")
+        return {"sound": False, "problems": problems, "advice": advice}
     held = (await store.stats(tenant)).space
     if held is not None and (held.analyzer != space.analyzer or (held.model != space.model and space.model)):
         advice.append(

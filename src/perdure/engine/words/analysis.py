@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from struct import pack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.engine.words.dates import day as spelt_day
+from perdure.engine.words.dates import spell_days
 from perdure.engine.words.language import LANGUAGES, detect, token
 from perdure.engine.words.segment import normalize, segment, unspaced
-
-if TYPE_CHECKING:  # the words of a text need no numpy
-    import numpy as np
-    from numpy.typing import NDArray
 
 ANALYZER_VERSION = 1
 """Part of the stored entries' space: raise it whenever a text's words or flags come out differently."""
@@ -25,19 +26,18 @@ TELLS_TIME = 2
 """The text names a time, absolute or relative."""
 STANDING = 4
 """The text says how its speaker wants things to be done from now on."""
+UNSPACED = 8
+"""The text is written without spaces between words: about four of its hashes stand for one word."""
 _LANGUAGE_SHIFT = 8
 
 _QUESTION_WORDS = 40
 _LONG_WORDS = 120
 _PIECE_WORDS = 90
 _PIECE_OVERLAP = 15
+_HASHES_PER_UNSPACED_WORD = 4
 _CHARACTERS_PER_WORD = 2
 """Of texts without spaces: two ideographs carry about what a word does."""
 
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
 _TIME = re.compile(
     r"\b(yesterday|today|tonight|tomorrow"
     r"|last (?:night|week|weekend|month|year|summer|winter|spring|fall|autumn|mon|tue|wed|thu|fri|sat|sun)\w*"
@@ -64,13 +64,13 @@ class Words(NamedTuple):
     date: bytes
     """Of the day it was said on, as in `8 May 2023`."""
     flags: int
-    """`SHORT_QUESTION`, `TELLS_TIME`, `STANDING`, and from bit 8 on the place of its language in `LANGUAGES`."""
+    """The flags above, and from bit 8 on the place of its language in `LANGUAGES`."""
 
 
 def analyze(text: str, *, speaker: str | None, said_at: datetime) -> Words:
     """The words of a text as they are stored, in about 40 us for a message of a chat."""
     normal = normalize(text)
-    found = segment(normal)
+    found = segment(spell_days(normal))
     language = detect(found)
     return Words(
         words=_hashes(found, language),
@@ -83,6 +83,11 @@ def analyze(text: str, *, speaker: str | None, said_at: datetime) -> Words:
 def language_of(flags: int) -> int:
     """The place in `LANGUAGES` of the language that a text with these flags was stemmed in."""
     return flags >> _LANGUAGE_SHIFT & 0xFF
+
+
+def lengths_of(words: NDArray[np.integer[Any]], flags: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Lengths of texts in words, by the numbers of their hashes and their flags."""
+    return words / np.where(flags & UNSPACED, _HASHES_PER_UNSPACED_WORD, 1)
 
 
 def languages_of(flags: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -111,6 +116,7 @@ def _flags(normal: str) -> int:
         SHORT_QUESTION * ends
         | TELLS_TIME * bool(_TIME.search(normal))
         | STANDING * bool(_STANDING.search(normal))
+        | UNSPACED * unspaced(normal)
     )
 
 
@@ -120,8 +126,8 @@ def _name(speaker: str, language: str) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _date(year: int, month: int, day: int, language: str) -> bytes:
-    return _hashes(segment(f"{day} {_MONTHS[month - 1]} {year}".lower()), language)
+def _date(year: int, month: int, number: int, language: str) -> bytes:
+    return _hashes(segment(spelt_day(year, month, number)), language)
 
 
 def _hashes(words: Iterable[str], language: str) -> bytes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
+from perdure.engine.words.dates import named_days, spell_days
 from perdure.engine.words.language import LANGUAGES, asks, detect, token
 from perdure.engine.words.segment import normalize, segment
 
@@ -27,6 +29,8 @@ class QueryWords:
     is_statement: bool
     """A sentence that asks for nothing; neither a question nor a few keywords."""
     asks_when: bool
+    days: tuple[date, ...]
+    """Days that it names in full."""
     first_person: bool
     """The asker speaks of themselves."""
 
@@ -46,7 +50,8 @@ class QueryWords:
 def read_query(text: str) -> QueryWords:
     """Take a query apart."""
     normal = normalize(text)
-    found = segment(normal)
+    spelt = spell_days(normal)
+    found = segment(spelt)
     language = detect(found)
     is_question = "?" in normal or "؟" in normal or asks(found, language)
     content = [word for word in found if token(word, language) is not None]
@@ -55,5 +60,6 @@ def read_query(text: str) -> QueryWords:
         words=tuple(reversed(by_stem.values())),
         is_statement=not is_question and len(found) - len(content) >= _FUNCTION_WORDS,
         asks_when=bool(_WHEN.search(normal)),
+        days=named_days(spelt),
         first_person=not _FIRST_PERSON.isdisjoint(found),
     )

@@ -18,6 +18,9 @@ _HANGUL = "\uac00-\ud7af"
 _UNSPACED_ALPHABETS = "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"
 """Thai, Lao, Tibetan, Burmese, Khmer."""
 
+_CHINESE_STOPS = re.compile("什么|怎么|多少|哪里|哪个|请问|我们|你们|他们|[的了吗呢是我你他她它哪谁这那]")
+_HAS_KANA = re.compile(f"[{_KANA}]")
+
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _WORD = re.compile(rf"[\w{_MARKS}]+")
 _UNSPACED = re.compile(f"[{_IDEOGRAPHS}{_KANA}{_HANGUL}{_UNSPACED_ALPHABETS}]")
@@ -43,9 +46,11 @@ def segment(text: str) -> list[str]:
     pairs of characters, which is how most words of those languages are found without a dictionary; ideographs
     stand for themselves as well, since many are words.
     """
-    found: list[str] = _WORD.findall(text.replace("_", " "))
     if text.isascii() or not _UNSPACED.search(text):
-        return found
+        return _WORD.findall(text.replace("_", " "))
+    if not _HAS_KANA.search(text):  # where Chinese function words stand, a word ends
+        text = _CHINESE_STOPS.sub(" ", text)
+    found: list[str] = _WORD.findall(text.replace("_", " "))
     return [part for word in found for part in _split(word)]
 
 
