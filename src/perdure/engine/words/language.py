@@ -65,8 +65,8 @@ _SCRIPTS = (
     _Script("\u0b80", "\u0bff", "tamil"),
 )
 
-_STOPS_IN_ENGLISH = 8
-"""One distinct word in so many, at least, is a stop word in English; what has fewer is some other language."""
+_CLEARLY_FOREIGN = 8
+"""So many distinct words without a stop word are not English, nor are words of which one in so many is accented."""
 
 _STOP_LANGUAGES: dict[str, tuple[str, ...]] = {
     word: tuple(language for language in LANGUAGES if word in STOPS.get(language, ()))
@@ -94,10 +94,10 @@ def detect(words: Collection[str]) -> str:
     best = max(hits, key=lambda language: hits[language], default=NO_LANGUAGE)
     if hits and hits[best] >= 2 and hits[best] > english:
         return best
-    if english * _STOPS_IN_ENGLISH >= len(distinct):
-        return "english"
-    plain = all(word.isascii() for word in distinct)
-    return "english" if plain and len(distinct) < _STOPS_IN_ENGLISH else NO_LANGUAGE
+    accented = sum(not word.isascii() for word in distinct)
+    if english or len(distinct) < _CLEARLY_FOREIGN:
+        return "english" if _CLEARLY_FOREIGN * accented <= len(distinct) else NO_LANGUAGE
+    return NO_LANGUAGE
 
 
 @lru_cache(maxsize=1 << 16)
