@@ -17,12 +17,12 @@ from perdure.errors import Closed, InvalidInput
 
 P = ParamSpec("P")
 R = TypeVar("R")
-A = TypeVar("A", bound=AbstractAsyncContextManager[Any, Any])
+A_co = TypeVar("A_co", bound=AbstractAsyncContextManager[Any, Any], covariant=True)
 
 
 def blocking(
-    method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
-) -> Callable[Concatenate[Blocking[A], P], R]:
+    method: Callable[Concatenate[A_co, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[Blocking[A_co], P], R]:
     """Derive the blocking twin of an asynchronous method, with the same arguments.
 
     `add = blocking(AsyncMemory.add)` in the body of a `Blocking[AsyncMemory]` is all. A call waits while the
@@ -35,24 +35,24 @@ def blocking(
     """
 
     @functools.wraps(method)
-    def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: Blocking[A_co], /, *args: P.args, **kwargs: P.kwargs) -> R:
         portal, engine = self._bind()
         return portal.run(method(engine, *args, **kwargs))
 
     return call
 
 
-class Blocking(Generic[A]):
+class Blocking(Generic[A_co]):
     """A blocking object that makes its asynchronous engine at first use, and another in a forked child.
 
     The engine lives on the portal's loop. It is closed by `close()`, by the end of a `with`, or after the last
     reference to this object is gone. The end of the process closes nothing: what was acknowledged is safe.
     """
 
-    def __init__(self, make: Callable[[], A]) -> None:
+    def __init__(self, make: Callable[[], A_co]) -> None:
         """Take the recipe of the engine, a function that does no I/O."""
         self._make = make
-        self._bond: _Bond[A] | None = None
+        self._bond: _Bond[A_co] | None = None
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -71,7 +71,7 @@ class Blocking(Generic[A]):
         if bond is not None and bond[0] is portal:  # the parent process's engine is left alone
             portal.run(portal.close(bond[1]))
 
-    def _bind(self) -> _Bond[A]:
+    def _bind(self) -> _Bond[A_co]:
         """The engine of this process, and the portal behind which it lives."""
         portal = _current()
         bond = self._bond
@@ -98,7 +98,7 @@ class _Portal:
         thread.start()
         self.thread = thread.ident
 
-    async def open(self, make: Callable[[], A]) -> A:
+    async def open(self, make: Callable[[], A_co]) -> A_co:
         """Make an engine, on the loop that it will use."""
         engine = make()
         self._engines.add(engine)
@@ -133,7 +133,7 @@ class _Portal:
         task.add_done_callback(self._closing.discard)
 
 
-_Bond: TypeAlias = tuple[_Portal, A]
+_Bond: TypeAlias = tuple[_Portal, A_co]
 
 
 class _Call(Generic[R]):
@@ -211,7 +211,7 @@ def _begin_anew() -> None:
     global _portal, _lock
     inherited, _portal, _lock = _portal, None, threading.Lock()
     if inherited is not None:
-        from ctypes import py_object, pythonapi  # noqa: PLC0415  # seldom needed, slow to import
+        from ctypes import py_object, pythonapi  # seldom needed, slow to import
 
         pythonapi.Py_IncRef(py_object(inherited))
 
