@@ -237,7 +237,8 @@ def _apply(shelf: _Shelf, batch: Batch, write: Write) -> None:
         place = earlier[-1].place if earlier else made if write.memory.kind == "turn" else None
         new = {turn.id for turn in batch.turns}
         session = shelf.turns[write.memory_id].session if write.memory_id in new else write.memory.session
-        shelf.rows[made] = replace(write.memory, ord=made, place=place, session=session)
+        current = replace(write.memory, retired_at=None, erased_at=None)
+        shelf.rows[made] = replace(current, ord=made, place=place, session=session)
         entry = write.entry or shelf.entries.get(write.replaces or 0)
         if entry is not None:
             shelf.entries[made] = entry

@@ -209,6 +209,7 @@ _MEANINGS: Final[dict[int, Callable[[Path, Exception], PerdureError]]] = {
     sqlite3.SQLITE_FULL: _full,
     # A quota or a limit on file sizes is told as a failed write, and a log that cannot grow as a failed resize.
     sqlite3.SQLITE_IOERR_WRITE: _full,
+    sqlite3.SQLITE_IOERR_TRUNCATE: _full,
     sqlite3.SQLITE_IOERR_SHMSIZE: _full,
     sqlite3.SQLITE_NOTADB: lambda path, _: NotAStore(
         f"{path} is no database: choose another place for the store"
@@ -235,5 +236,10 @@ def examine(path: Path, *, newest: int) -> list[str]:
 
 def faults(connection: sqlite3.Connection) -> list[str]:
     """What `integrity_check` says, which also compares every index with its table."""
-    found = [str(line) for [line] in connection.execute("PRAGMA integrity_check")]
+    try:
+        found = [str(line) for [line] in connection.execute("PRAGMA integrity_check")]
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        return [str(error)]  # too damaged to be checked
     return [] if found == ["ok"] else found
