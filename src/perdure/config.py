@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from perdure.errors import ConfigurationError
+from perdure.options import checked, nearest
 from perdure.settings import Settings
 
-DEFAULT_PATH = Path("~/.perdure/memory.db")
 ROLES = ("store", "embedder", "reranker")
-NOTHING = ("none", "off", "")
+LATER = ("llm", "vectors", "graph", "cache")
+"""Roles that are known but not played yet."""
+NOTHING = ("none", "off")
 """Texts that switch a role off, where None cannot be written (in the environment and in TOML)."""
+DEFAULTS: Mapping[str, Any] = {
+    "store": {"provider": "sqlite", "path": "~/.perdure/memory.db"},
+    "embedder": {"provider": "local"},
+}
+PREFIX = "PERDURE_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,151 +32,179 @@ class Role:
     """A provider by name, and its options, not yet looked at."""
 
     provider: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """There may be secrets among them."""
+
+
+def _default(role: str) -> Role:
+    return _settled(role, _said(role, DEFAULTS[role]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Roles and settings; names only, no provider is known here."""
 
-    store: Role = field(default_factory=lambda: Role(provider="sqlite", options={"path": str(DEFAULT_PATH)}))
-    embedder: Role | None = field(default_factory=lambda: Role(provider="local"))
+    store: Role = field(default_factory=lambda: _default("store"))
+    embedder: Role | None = field(default_factory=lambda: _default("embedder"))
     reranker: Role | None = None
     settings: Settings = field(default_factory=Settings)
 
     @classmethod
     def of(cls, source: Config | Mapping[str, Any] | str | os.PathLike[str] | None = None) -> Config:
-        """The configuration of a call: the source over `PERDURE_*`, over the file it names, over the defaults."""
+        """The configuration of a call: the source over `PERDURE_*`, over the file it names, over the defaults.
+
+        Raises:
+            ConfigurationError: an unknown key or variable, a value of the wrong kind, an unreadable file.
+        """
         if isinstance(source, Config):
             return source
         environment = _from_environment(os.environ)
         path = environment.pop("config", None)
-        layers: list[Mapping[str, Any]] = [_from_file(Path(path))] if path else []
+        layers = [_from_file(path)] if path else []
         layers.append(environment)
         if isinstance(source, (str, os.PathLike)):
-            layers.append(_from_file(Path(source)))
+            layers.append(_from_file(source))
         elif source is not None:
-            layers.append(_mapping(source, "the configuration"))
-        merged: dict[str, Any] = {}
-        for layer in layers:
-            merged = _over(merged, layer)
-        return cls.from_dict(merged)
+            layers.append(dict(_mapping(source, "the configuration")))
+        return cls._of(layers)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
-        """The configuration that a dictionary describes, alone.
-
-        Raises:
-            ConfigurationError: an unknown key, or a value of the wrong kind.
-        """
-        known = [*ROLES, "settings", "path"]
-        for key in values:
-            _known(key, known, "the configuration")
-        made: dict[str, Any] = {name: _role(name, values[name]) for name in ROLES if name in values}
-        if made.get("store", True) is None:
-            raise ConfigurationError("store is switched off: memories have to be kept somewhere")
-        if "path" in values:
-            made["store"] = Role(provider="sqlite", options={"path": str(values["path"])})
-        if "settings" in values:
-            made["settings"] = _settings(_mapping(values["settings"], "settings"))
-        config = cls(**made)
-        if config.store.provider == "sqlite":
-            options = {"path": DEFAULT_PATH, **config.store.options}
-            options["path"] = str(Path(options["path"]).expanduser())
-            config = cls(**{**made, "store": Role(provider="sqlite", options=options)})
-        return config
+        """The configuration that a dictionary describes, over the defaults alone; raises as `of` does."""
+        return cls._of([values])
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Config:
-        """The configuration in a TOML file, alone."""
-        return cls.from_dict(_from_file(Path(path)))
+        """The configuration in a TOML file, over the defaults alone; raises as `of` does."""
+        return cls._of([_from_file(path)])
+
+    @classmethod
+    def _of(cls, layers: Iterable[Mapping[str, Any]]) -> Config:
+        roles: dict[str, _Said | None] = dict.fromkeys(ROLES)
+        settings: dict[str, Any] = {}
+        for layer in (DEFAULTS, *layers):
+            for name, value in _spelled_out(layer):
+                if name == "settings":
+                    settings |= _mapping(value, name)
+                else:
+                    roles[name] = _over(roles[name], _said(name, value))
+        made = {name: None if said is None else _settled(name, said) for name, said in roles.items()}
+        if (store := made.pop("store")) is None:
+            raise ConfigurationError("store is switched off: memories have to be kept somewhere")
+        return cls(store=store, settings=checked(Settings, settings, "settings"), **made)
 
 
-def _role(name: str, value: object) -> Role | None:
-    """A role from `None`, a provider's name, or `{"provider": ..., ...}` with options in it or under `config`."""
-    if value is None or (isinstance(value, str) and value.lower() in NOTHING):
+@dataclass(frozen=True, kw_only=True)
+class _Said:
+    """What one layer says of a role."""
+
+    provider: str | None
+    """None: the one that a lower layer names."""
+    options: Mapping[str, Any]
+
+
+def _spelled_out(layer: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The roles and settings of a layer; `path` is short for a SQLite store, so what it says of `store` goes over."""
+    known = (*ROLES, "settings", "path")
+    for key in layer:
+        if key in LATER:
+            raise ConfigurationError(f"{key} cannot be configured in this version: leave it out")
+        if key not in known:
+            raise ConfigurationError(f"the configuration has no {key!r}: {nearest(str(key), known)}")
+    items = [(key, value) for key, value in layer.items() if key != "path"]
+    if "path" in layer:
+        items.insert(0, ("store", {"provider": "sqlite", "path": layer["path"]}))
+    return items
+
+
+def _said(role: str, value: object) -> _Said | None:
+    """A role from a provider's name, or `{"provider": ..., ...}` with options in it or under `config`; None is off."""
+    given = {"provider": value} if value is None or isinstance(value, str) else dict(_mapping(value, role))
+    provider = given.pop("provider", None)
+    if value is None or (isinstance(provider, str) and provider.lower() in NOTHING):
         return None
-    if isinstance(value, str):
-        return Role(provider=value)
-    given = dict(_mapping(value, name))
-    default = {"store": "sqlite", "embedder": "local"}.get(name)
-    provider = given.pop("provider", default)
-    if not isinstance(provider, str):
-        raise ConfigurationError(f"{name} names no provider: {{'provider': ..., 'config': {{...}}}}")
-    if provider.lower() in NOTHING:
-        return None
-    nested = _mapping(given.pop("config", None) or {}, f"{name}.config")
-    return Role(provider=provider, options={**given, **nested})
+    if provider is not None and (not isinstance(provider, str) or not provider.strip()):
+        raise ConfigurationError(f"{role} names no provider: {{'provider': ..., 'config': {{...}}}}")
+    nested = _mapping(given.pop("config", None) or {}, f"{role}.config")
+    return _Said(provider=provider, options={**given, **nested})
 
 
-def _settings(values: Mapping[str, Any]) -> Settings:
-    from pydantic import TypeAdapter, ValidationError
+def _over(below: _Said | None, above: _Said | None) -> _Said | None:
+    """The upper layer's options, and the lower's where it has none; another provider takes no options over."""
+    if above is None or below is None or above.provider not in (None, below.provider):
+        return above
+    return replace(below, options={**below.options, **above.options})
 
-    for key in values:
-        _known(key, [f.name for f in fields(Settings)], "settings")
-    try:
-        return TypeAdapter(Settings).validate_python(dict(values))
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)
+
+def _settled(role: str, said: _Said | None) -> Role:
+    if said is None or said.provider is None:
+        raise ConfigurationError(
+            f"{role} has options, but names no provider: {{'provider': ..., 'config': {{...}}}}"
         )
-        raise ConfigurationError(f"settings are wrong: {wrong}") from None
+    options = dict(said.options)
+    if isinstance(path := options.get("path"), (str, os.PathLike)):
+        try:
+            options["path"] = str(Path(path).expanduser())
+        except RuntimeError as error:
+            raise ConfigurationError(
+                f"{role}: nobody's home is known for {path}: give a full path"
+            ) from error
+    return Role(provider=said.provider, options=options)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """`PERDURE_STORE__PATH=x` is `{"store": {"path": "x"}}`; `PERDURE_PATH` is short for that."""
+    """`PERDURE_STORE__PATH=x` is `{"store": {"path": "x"}}`, `PERDURE_EMBEDDER=none` names a provider."""
     made: dict[str, Any] = {}
-    for name, value in sorted(environment.items()):
-        parts = name.removeprefix("PERDURE_").lower().split("__")
-        if not name.startswith("PERDURE_") or parts[0] not in (*ROLES, "settings", "path", "config"):
+    for name, value in environment.items():
+        if not name.startswith(PREFIX) or not value.strip():
             continue
+        head, *inner = name.removeprefix(PREFIX).lower().split("__")
+        if not _is_ours(name, head, inner):
+            continue
+        *outer, last = (head, *inner) if inner or head not in ROLES else (head, "provider")
         place = made
-        for part in parts[:-1]:
-            place[part] = _as_role(place.get(part, {}))
-            place = place[part]
-        place[parts[-1]] = value
-    if "path" in made:
-        made["store"] = _over({"path": made.pop("path")}, _as_role(made.get("store", {})))
+        for part in outer:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ConfigurationError(f"{name}: {part} has a value of its own in another variable")
+        place[last] = _value(value)
     return made
 
 
-def _as_role(value: str | dict[str, Any]) -> dict[str, Any]:
-    """A provider's name, and what may come to it, as a dictionary."""
-    return {"provider": value} if isinstance(value, str) else value
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+def _is_ours(name: str, head: str, inner: list[str]) -> bool:
+    """Whether a variable configures something here; some others begin with the same letters."""
+    with_parts, alone = (*ROLES, *LATER, "settings"), (*ROLES, *LATER, "path", "config")
+    if head in (with_parts if inner else alone):
+        return True
+    if inner or get_close_matches(head, alone, n=1, cutoff=0.8):
+        known = [f"{PREFIX}{key.upper()}" for key in (with_parts if inner else alone) if key not in LATER]
         raise ConfigurationError(
-            f"the configuration file {str(path)!r} cannot be read: {error.strerror}"
-        ) from error
+            f"the variable {name} configures nothing: {nearest(f'{PREFIX}{head.upper()}', known)}"
+        )
+    return False
+
+
+def _value(text: str) -> Any:
+    """A list or a dictionary where the text is JSON for one; everything else is converted by the field it is for."""
+    if text.lstrip()[0] in "[{":
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _from_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"the configuration file {str(path)!r} cannot be read: {reason}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the configuration file {str(path)!r} is no TOML: {error}") from error
-
-
-def _over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """The upper layer's values, and the lower's where it has none; another provider takes no options over."""
-    merged = dict(under)
-    for key, value in over.items():
-        below = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            other = "provider" in value and value["provider"] != below.get("provider", value["provider"])
-            merged[key] = dict(value) if other else _over(below, value)
-        else:
-            merged[key] = value
-    return merged
 
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{name} is a {type(value).__name__}: give a dictionary")
     return value
-
-
-def _known(key: str, known: list[str], where: str) -> None:
-    if key not in known:
-        near = get_close_matches(key, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-        raise ConfigurationError(f"{where} has no {key!r}: {hint}")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
-from difflib import get_close_matches
+from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_type_hints
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
 
 from perdure.errors import ConfigurationError, MissingExtra
+from perdure.options import checked, nearest, schema
 from perdure.ports import Embedder, Reranker, Store
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 T = TypeVar("T")
 
@@ -25,7 +22,7 @@ class Registry(Generic[T]):
 
     role: str
     group: str
-    """Of the entry points with which a package offers its own."""
+    """Of the entry points with which a package offers its own; a built-in of the same name goes first."""
     built_in: Mapping[str, str]
     """Name to `module:class`."""
     extras: Mapping[str, str] = field(default_factory=dict)
@@ -42,38 +39,41 @@ class Registry(Generic[T]):
             ConfigurationError: an unknown provider or option, or a value of the wrong kind.
             MissingExtra: the provider needs a package that is not installed.
         """
-        provider = self.load(name)
-        known = [f.name for f in fields(provider) if f.init]
-        for option in options:
-            if option not in known:
-                raise ConfigurationError(
-                    f"{self.role} {name!r} has no option {option!r}: {_nearest(option, known)}"
-                )
-        return cast("T", _checked(self.role, name, provider, options))
+        return checked(self.load(name), options, f"{self.role} {name!r}")
 
     def schema(self, name: str) -> dict[str, Any]:
-        """The JSON schema of a provider's options."""
-        return _model(self.load(name)).model_json_schema()
+        """The JSON schema of a provider's options; raises as `create` does."""
+        return schema(self.load(name))
 
-    def load(self, name: str) -> type[Any]:
-        """The provider's class."""
-        if name in self.built_in:
-            return self._imported(name)
-        offered = _offered(self.group).get(name)
-        if offered is None:
-            raise ConfigurationError(f"there is no {self.role} {name!r}: {_nearest(name, self.names())}")
-        return cast("type[Any]", offered.load())
-
-    def _imported(self, name: str) -> type[Any]:
-        module, _, attribute = self.built_in[name].partition(":")
+    def load(self, name: str) -> type[T]:
+        """The provider's class; raises as `create` does."""
+        target = self.built_in.get(name) or _offered(self.group).get(name)
+        if target is None:
+            raise ConfigurationError(f"there is no {self.role} {name!r}: {nearest(name, self.names())}")
+        module, _, attribute = target.partition(":")
         try:
-            return cast("type[Any]", getattr(import_module(module), attribute))
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("perdure") or name not in self.extras:
-                raise
-            raise MissingExtra(
-                f"{self.role} {name!r} needs {error.name}: pip install 'perdure[{self.extras[name]}]'"
-            ) from error
+            provider: type[T] = attrgetter(attribute)(import_module(module))
+        except (ImportError, AttributeError) as error:
+            raise self._explained(name, target, error) from error
+        if not is_dataclass(provider):
+            raise ConfigurationError(
+                f"{self.role} {name!r}: {target} is no dataclass, as a provider has to be"
+            )
+        return provider
+
+    def _explained(self, name: str, target: str, error: ImportError | AttributeError) -> ConfigurationError:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        # the provider's own package lacks it: a fault, not an extra; else somebody else's package is not installed
+        if not missing or missing.partition(".")[0] == target.partition(".")[0]:
+            return ConfigurationError(f"{self.role} {name!r} cannot be loaded from {target}: {error}")
+        remedy = "install what its package asks for"
+        if name in self.built_in:
+            remedy = (
+                f"pip install 'perdure[{self.extras[name]}]'"
+                if name in self.extras
+                else "pip install perdure"
+            )
+        return MissingExtra(f"{self.role} {name!r} needs {missing.partition('.')[0]}: {remedy}")
 
 
 STORES: Registry[Store] = Registry(
@@ -92,39 +92,8 @@ RERANKERS: Registry[Reranker] = Registry(
 
 
 @cache
-def _offered(group: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=group)}
+def _offered(group: str) -> dict[str, str]:
+    """Name to `module:class` of what installed packages offer."""
+    from importlib.metadata import entry_points  # built-ins do without it
 
-
-def _checked(role: str, name: str, provider: type[Any], options: Mapping[str, Any]) -> Any:
-    from pydantic import ValidationError
-
-    try:
-        model = _model(provider)(**options)
-    except ValidationError as error:
-        # pydantic's own message shows the value, which may be a secret
-        wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)
-        )
-        raise ConfigurationError(f"{role} {name!r} is configured wrongly: {wrong}") from None
-    return provider(**{option: getattr(model, option) for option in options})
-
-
-def _model(provider: type[Any]) -> type[BaseModel]:
-    """The options of a provider, as a model that checks and converts them."""
-    from pydantic import create_model
-
-    hints = get_type_hints(provider)
-    wanted: dict[str, Any] = {f.name: (hints[f.name], _default(f)) for f in fields(provider) if f.init}
-    return create_model(provider.__name__, __doc__=provider.__doc__, **wanted)
-
-
-def _default(option: Field[Any]) -> Any:
-    if option.default is not MISSING:
-        return option.default
-    return ... if option.default_factory is MISSING else option.default_factory()
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
+    return {point.name: f"{point.module}:{point.attr}" for point in entry_points(group=group)}

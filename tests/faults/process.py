@@ -35,6 +35,9 @@ from perdure.types import Scope
 SHARED = Scope(user_id="shared")
 
 
+# ruff: noqa: ASYNC -- in these processes nothing else waits for the event loop
+
+
 def wait_for(path: Path) -> None:
     while not path.exists():
         time.sleep(0.001)

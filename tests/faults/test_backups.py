@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
@@ -36,12 +37,13 @@ def test_a_backup_made_while_others_write_holds_all_that_was_acknowledged_before
     copies.mkdir()
     writer = processes.start("write", path, "ann", output=told)
 
+    while not (told.exists() and told.read_text()):
+        time.sleep(0.01)
+
     async def run():
         store = SqliteStore(path=path)
         await store.open(SPACE)
         known = []
-        while not (told.exists() and told.read_text()):
-            await asyncio.sleep(0.01)
         for n in range(5):
             await asyncio.sleep(0.02)
             known.append(told.read_text().splitlines())

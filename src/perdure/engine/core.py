@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from perdure.engine import ingest, requests
 from perdure.engine.indexes import Indexes
+from perdure.engine.rank import DEFAULT_THRESHOLD
 from perdure.engine.recall import Ask, Hit, Recall
 from perdure.engine.scoping import Reach, reach
 from perdure.engine.shape import (
@@ -89,6 +90,11 @@ class Core:
         return Space(
             analyzer=ANALYZER_VERSION, model=self._embedder.model, dimensions=self._embedder.dimensions
         )
+
+    @property
+    def _default_threshold(self) -> float:
+        configured = self._settings.threshold
+        return DEFAULT_THRESHOLD if configured is None else configured
 
     async def _open(self, *, check_space: bool = True) -> None:
         """Open the store at first use; those who come meanwhile wait for the same opening.
