@@ -206,5 +206,5 @@ def _from_file(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{name} is a {type(value).__name__}: give a dictionary")
+        raise ConfigurationError(f"{name} is of the type {type(value).__name__}: give a dictionary")
     return value

@@ -64,7 +64,7 @@ class Registry(Generic[T]):
     def _explained(self, name: str, target: str, error: ImportError | AttributeError) -> ConfigurationError:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         # the provider's own package lacks it: a fault, not an extra; else somebody else's package is not installed
-        if not missing or missing.partition(".")[0] == target.partition(".")[0]:
+        if not missing or missing.partition(".")[0] == target.partition(":")[0].partition(".")[0]:
             return ConfigurationError(f"{self.role} {name!r} cannot be loaded from {target}: {error}")
         remedy = "install what its package asks for"
         if name in self.built_in:
