@@ -35,7 +35,7 @@ from perdure.types import Scope
 SHARED = Scope(user_id="shared")
 
 
-# ruff: noqa: ASYNC -- in these processes nothing else waits for the event loop
+# ruff: noqa: ASYNC222, ASYNC240 -- in these processes nothing else waits for the event loop
 
 
 def wait_for(path: Path) -> None:

@@ -283,4 +283,4 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    0 and os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
