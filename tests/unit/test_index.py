@@ -138,7 +138,7 @@ def test_postings_find_each_row_with_its_count(rows: list[list[int]], tail: int)
     for number, tokens in enumerate(rows):
         postings.extend(np.array(tokens, np.uint64), np.full(len(tokens), number, np.int32))
     for token in range(6):
-        found, times = postings.find(token)
+        _, found, times = postings.find(np.array([token], np.uint64))
         expected = {number: tokens.count(token) for number, tokens in enumerate(rows) if token in tokens}
         assert dict(zip(found.tolist(), times.tolist(), strict=True)) == expected
 

@@ -93,15 +93,22 @@ class Postings:
         self._merge_tail()
         self._merge(keys, rows, times)
 
-    def find(self, key: int) -> tuple[Rows, NDArray[np.float32]]:
-        """The rows that hold a token, ascending, and how often each does."""
-        wanted = np.uint64(key)
-        start, end = np.searchsorted(self._keys, wanted, "left"), np.searchsorted(self._keys, wanted, "right")
-        rows, times = self._rows[start:end], self._times[start:end]
-        late = np.flatnonzero(self._tail_keys.values == wanted)
-        if not len(late):
-            return rows, times
+    def find(self, keys: Hashes) -> tuple[Rows, Rows, NDArray[np.float32]]:
+        """The rows that hold these tokens: three arrays, of places in `keys`, rows, and how often each holds it.
+
+        All tokens are looked up together: one by one, the calls would cost more than the work.
+        """
+        starts, ends = self._keys.searchsorted(keys, "left"), self._keys.searchsorted(keys, "right")
+        counts = ends - starts
+        places = np.repeat(np.arange(len(keys), dtype=np.int32), counts)
+        steps = np.arange(len(places)) - (np.cumsum(counts) - counts)[places]
+        found = starts[places] + steps
+        rows, times = self._rows[found], self._times[found]
+        if not len(self._tail_keys.values):
+            return places, rows, times
+        late_places, late = np.nonzero(self._tail_keys.values == keys[:, None])
         return (
+            np.concatenate((places, late_places.astype(np.int32))),
             np.concatenate((rows, self._tail_rows.values[late])),
             np.concatenate((times, self._tail_times.values[late])),
         )

@@ -7,10 +7,11 @@ is added with a weight that grows the less the words explain.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from math import exp
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,6 +175,32 @@ def rank(
     return Ranked(rows=rows, scores=_scored(found, sure), strengths=found, evidence=evidence, meaning=meaning)
 
 
+class _Found(NamedTuple):
+    """Which word of the query stands in which row, and how often: three arrays of one length."""
+
+    words: Rows
+    rows: Rows
+    times: Scores
+
+    def where(self, mask: Mask) -> _Found:
+        """Those of the mask."""
+        return self if mask.all() else _Found(self.words[mask], self.rows[mask], self.times[mask])
+
+    def without(self, words: Mask) -> _Found:
+        """Those of the other words."""
+        return self.where(~words[self.words])
+
+    def followed_by(self, word: int, held: Scores) -> _Found:
+        """These, and a word that stands `held[row]` times in each row."""
+        rows = np.flatnonzero(held).astype(np.int32)
+        words = np.full(len(rows), word, np.int32)
+        return _Found(
+            np.concatenate((self.words, words)),
+            np.concatenate((self.rows, rows)),
+            np.concatenate((self.times, held[rows])),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Case:
     """One query to one index."""
@@ -185,22 +212,21 @@ class _Case:
 
     def words(self) -> Evidence:
         """How well every row, with its neighbours, holds the words of the query."""
-        index, recipe, size = self.index, self.recipe, len(self.seen)
-        lengths = recipe.k1 * (1 - recipe.b + recipe.b * (index.lengths.values + 1) / recipe.usual_length)
-        shares = np.zeros((len(self.query.words), size), np.float32)
-        found = np.zeros(len(self.query.words), np.float32)
-        named = np.zeros(size, np.bool_)
-        for place, hashes in enumerate(self.query.hashes(index.languages)):
-            rows, times = self._find(hashes)
-            speaks, dated = index.speakers.holding(hashes), index.dates.holding(hashes)
-            if speaks is None:  # a name is said of everybody: only its bearer's own rows are about it
-                self._lend(rows, self._saturated(times, lengths[rows]), shares[place])
-            else:
-                named |= speaks
-            rows, times = self._with_labels(rows, times, speaks, dated)
-            own = self._saturated(times, lengths[rows])
-            shares[place, rows] = np.maximum(shares[place, rows], own)
-            found[place] = len(rows)
+        index, recipe = self.index, self.recipe
+        hashes = self.query.hashes(index.languages)
+        speaks = [index.speakers.holding(keys) for keys in hashes]
+        dated = [index.dates.holding(keys) for keys in hashes]
+        shares = np.zeros((len(hashes), len(self.seen)), np.float32)
+        text = self._find(hashes)
+        names = np.array([label is not None for label in speaks], np.bool_)
+        # A name is said of everybody: only its bearer's own rows are about it.
+        self._lend(text.without(names), shares)
+        own = self._with_labels(text, speaks, dated)
+        shares[own.words, own.rows] = np.maximum(shares[own.words, own.rows], self._saturated(own))
+        found = np.bincount(own.words, minlength=len(hashes)).astype(np.float32)
+        named = np.logical_or.reduce(
+            [label for label in speaks if label is not None] or [~self.seen & self.seen]
+        )
         weights = self._rarity(found)
         mass = float(weights.sum()) * (1 + recipe.k1) or 1.0
         shares *= weights[:, None] / mass
@@ -251,44 +277,53 @@ class _Case:
         told: Mask = (since >= 0) & (since < _TOLD_WITHIN)
         return told
 
-    def _find(self, hashes: list[int]) -> tuple[Rows, Scores]:
-        """The rows seen that hold one of the hashes (each is of another language, so no row comes twice)."""
-        parts = [self.index.postings.find(key) for key in hashes] or [_NO_POSTINGS]
-        rows, times = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        held = self.seen[rows]
-        return (rows, times) if held.all() else (rows[held], times[held])
+    def _find(self, hashes: list[list[int]]) -> _Found:
+        """Where the words stand in the texts seen (a word's hashes are of different languages: no row twice)."""
+        word_of = np.repeat(np.arange(len(hashes), dtype=np.int32), [len(keys) for keys in hashes])
+        keys = np.array([key for keys in hashes for key in keys], np.uint64)
+        places, rows, times = self.index.postings.find(keys)
+        return _Found(word_of[places], rows, times).where(self.seen[rows])
 
     def _with_labels(
-        self, rows: Rows, times: Scores, speaks: Mask | None, dated: Mask | None
-    ) -> tuple[Rows, Scores]:
+        self, text: _Found, speaks: Sequence[Mask | None], dated: Sequence[Mask | None]
+    ) -> _Found:
         """Count the speaker's name and the day as words of the row."""
-        if speaks is None and dated is None:
-            return rows, times
-        held = np.zeros(len(self.seen), np.float32)
-        held[rows] = times
-        for labels, worth in ((speaks, self.recipe.speaker), (dated, self.recipe.date)):
-            if labels is not None:
-                held += np.float32(worth) * (labels & self.seen)
-        rows = np.flatnonzero(held).astype(np.int32)
-        return rows, held[rows]
+        for word, labels in enumerate(zip(speaks, dated, strict=True)):
+            if all(label is None for label in labels):
+                continue
+            chosen = text.words == word
+            held = np.zeros(len(self.seen), np.float32)
+            held[text.rows[chosen]] = text.times[chosen]
+            for label, worth in zip(labels, (self.recipe.speaker, self.recipe.date), strict=True):
+                if label is not None:
+                    held += np.float32(worth) * (label & self.seen)
+            text = text.where(~chosen).followed_by(word, held)
+        return text
 
-    def _lend(self, rows: Rows, own: Scores, shares: Scores) -> None:
+    def _lend(self, text: _Found, shares: Scores) -> None:
         """Credit the neighbours of rows with a part of the rows' evidence, the largest that any of them lends."""
         index, recipe = self.index, self.recipe
+        own = self._saturated(text)
         for offset, share in recipe.offsets:
             towards = (index.next if offset < 0 else index.previous).values
-            target = towards[rows]
+            target = towards[text.rows]
             for _ in range(abs(offset) - 1):
                 target = towards[target]
             lent = np.float32(share) * own
             if offset == -1:
-                asked = (index.flags.values[rows] & SHORT_QUESTION) > 0
-                other = index.voices.values[rows] != index.voices.values[target]
+                asked = (index.flags.values[text.rows] & SHORT_QUESTION) > 0
+                other = index.voices.values[text.rows] != index.voices.values[target]
                 lent += np.float32(recipe.answered) * own * (asked & other)
-            shares[target] = np.maximum(shares[target], lent)
+            # No row is the neighbour of two, so that no place is written twice (but row 0, which is nobody).
+            shares[text.words, target] = np.maximum(shares[text.words, target], lent)
 
-    def _saturated(self, times: Scores, lengths: Scores) -> Scores:
-        return times * np.float32(1 + self.recipe.k1) / (times + lengths) + np.float32(self.recipe.presence)
+    def _saturated(self, text: _Found) -> Scores:
+        recipe = self.recipe
+        length = self.index.lengths.values[text.rows] + np.float32(1)
+        late = np.float32(recipe.k1 * (1 - recipe.b)) + length * np.float32(
+            recipe.k1 * recipe.b / recipe.usual_length
+        )
+        return text.times * np.float32(1 + recipe.k1) / (text.times + late) + np.float32(recipe.presence)
 
     def _rarity(self, found: Scores) -> Scores:
         """Inverse document frequencies, evened out without changing their sum."""
@@ -316,9 +351,6 @@ class _Case:
             + recipe.meaning_next * own[index.next.values]
         )
         return own + around + recipe.meaning_session * peaks[sessions]
-
-
-_NO_POSTINGS: tuple[Rows, Scores] = (np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 
 def _means(values: Scores, groups: Rows) -> Scores:
