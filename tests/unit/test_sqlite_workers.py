@@ -1,0 +1,182 @@
+"""The threads of a store: commits that come together, callers that go, loops of their own."""
+
+import asyncio
+import sqlite3
+import threading
+from contextlib import closing
+
+import pytest
+
+from perdure.errors import Closed, StoreBusy
+from perdure.stores.sqlite import SqliteStore
+from perdure.testing.store.scenes import ALICE, SPACE, add, batch, query, said
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "memory.db"
+
+
+def play(path, scenario, **options):
+    async def run():
+        store = SqliteStore(path=path, **options)
+        await store.open(SPACE)
+        try:
+            return await scenario(store)
+        finally:
+            await store.aclose()
+
+    return asyncio.run(run())
+
+
+def locked(path):
+    """A connection that holds the write lock until it is closed."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    return connection
+
+
+def test_commits_that_come_together_share_transactions(path):
+    async def scenario(store):
+        seen = []
+        await store._use.writer.do(lambda c: c.set_trace_callback(seen.append), alone=True)
+        await asyncio.gather(*(store.commit(batch(said(str(n)))) for n in range(200)))
+        return seen.count("COMMIT")
+
+    assert play(path, scenario) <= 10
+
+
+def test_a_caller_that_goes_before_its_batch_is_taken_withdraws_it(path):
+    async def scenario(store):
+        holder = locked(path)
+        taken = asyncio.create_task(store.commit(batch(said("taken"))))
+        await asyncio.sleep(0.05)
+        withdrawn = asyncio.create_task(store.commit(batch(said("withdrawn"))))
+        await asyncio.sleep(0)
+        withdrawn.cancel()
+        holder.close()
+        await taken
+        with pytest.raises(asyncio.CancelledError):
+            await withdrawn
+        return [memory.text for memory in await store.find(query())]
+
+    assert play(path, scenario, group=1) == ["taken"]
+
+
+def test_a_caller_that_goes_after_its_batch_was_taken_leaves_it_whole(path):
+    async def scenario(store):
+        with closing(locked(path)):
+            taken = asyncio.create_task(store.commit(batch(said("one"), said("two"))))
+            await asyncio.sleep(0.05)
+            taken.cancel()
+        await add(store, "three")
+        return len(await store.find(query()))
+
+    assert play(path, scenario) == 3
+
+
+def test_reading_goes_on_while_the_writer_waits(path):
+    async def scenario(store):
+        await add(store, "here")
+        with closing(locked(path)):
+            waiting = asyncio.create_task(store.commit(batch(said("later"))))
+            await asyncio.sleep(0.05)
+            assert len(await store.find(query())) == 1
+        await waiting
+        return len(await store.find(query()))
+
+    assert play(path, scenario) == 2
+
+
+def test_all_who_wait_for_a_lock_are_told_at_once_that_it_is_busy(path):
+    async def scenario(store):
+        with closing(locked(path)):
+            commits = (store.commit(batch(said(str(n)))) for n in range(50))
+            answers = await asyncio.wait_for(asyncio.gather(*commits, return_exceptions=True), timeout=5)
+        assert {type(answer) for answer in answers} == {StoreBusy}
+
+    play(path, scenario, busy_timeout=0.1)
+
+
+def test_event_loops_of_several_threads_may_share_a_store(path):
+    store = SqliteStore(path=path)
+    asyncio.run(store.open(SPACE))
+
+    async def use(name):
+        await asyncio.gather(*(store.commit(batch(said(f"{name} {n}"))) for n in range(20)))
+
+    threads = [threading.Thread(target=asyncio.run, args=(use(n),)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    async def count():
+        rows = (await store.load(ALICE.partition)).rows
+        await store.aclose()
+        return len(rows)
+
+    assert asyncio.run(count()) == 80
+
+
+def test_a_loop_that_ends_without_waiting_does_no_harm(path):
+    store = SqliteStore(path=path)
+    asyncio.run(store.open(SPACE))
+    holder = locked(path)
+
+    async def leave():
+        store_task = asyncio.create_task(store.commit(batch(said("left"))))
+        await asyncio.sleep(0.05)
+        store_task.cancel()
+
+    asyncio.run(leave())
+    holder.close()
+
+    async def look():
+        await add(store, "next")
+        found = await store.find(query())
+        await store.aclose()
+        return len(found)
+
+    assert asyncio.run(look()) == 2
+
+
+def test_closing_finishes_what_was_begun(path):
+    async def run():
+        store = SqliteStore(path=path)
+        await store.open(SPACE)
+        commits = [asyncio.create_task(store.commit(batch(said(str(n))))) for n in range(20)]
+        await asyncio.sleep(0)
+        await store.aclose()
+        await asyncio.gather(*commits)
+
+    asyncio.run(run())
+    assert len(play(path, lambda store: store.find(query()))) == 20
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("perdure-")]
+
+
+def test_a_store_that_was_not_opened_says_so(path):
+    async def run():
+        store = SqliteStore(path=path)
+        with pytest.raises(Closed, match="open it"):
+            await store.find(query())
+        await store.aclose()
+
+    asyncio.run(run())
+    assert not path.exists()
+
+
+def test_an_error_of_the_work_itself_reaches_its_caller_and_no_other(path):
+    async def scenario(store):
+        def fail(_):
+            raise ZeroDivisionError
+
+        outcomes = await asyncio.gather(
+            store._use.writer.do(fail), store.commit(batch(said("fine"))), return_exceptions=True
+        )
+        assert [type(outcome).__name__ for outcome in outcomes] == ["ZeroDivisionError", "Committed"]
+        with pytest.raises(ZeroDivisionError):
+            await store._use.readers.do(fail)
+        assert len(await store.find(query())) == 1
+
+    play(path, scenario)
