@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -359,6 +360,7 @@ def test_bad_input_is_told_apart_and_changes_nothing(
     run(scenario)
 
 
+@pytest.mark.parametrize("run", ["sqlite"], indirect=True)  # the store in memory keeps nothing to move
 def test_an_export_comes_back_as_it_was(run: Any, tmp_path: Path) -> None:
     async def scenario(memory: Engine, clock: Clock) -> None:
         added = await memory.add(
@@ -398,5 +400,48 @@ def test_conversations_run_in_sessions(run: Any) -> None:
         sessions = {result["memory"].split()[1]: result["session"] for result in results}
         assert sessions["thing"] == sessions["second"] != sessions["third"]
         assert sessions["fourth"] == "r"
+
+    run(scenario)
+
+
+def test_a_search_where_nobody_ever_spoke_finds_nothing_quietly(run: Any) -> None:
+    async def scenario(memory: Engine, clock: Clock) -> None:
+        assert await found(memory, "anything at all", user_id="nobody") == []
+        assert await found(memory, "anything at all", agent_id="nobody") == []
+        assert await found(memory, "anything at all") == []
+
+    run(scenario)
+
+
+def test_without_its_model_a_memory_keeps_and_finds_by_words_and_says_so(run: Any) -> None:
+    class Gone(HashEmbedder):
+        async def embed(self, texts: Any) -> Any:
+            raise errors.ModelUnavailable("the model is missing: make model")
+
+    async def scenario(memory: Engine, clock: Clock) -> None:
+        added = await memory.add("I like green tea", user_id="maya")
+        assert "reindex" in added["receipt"]["pending"][0]
+        answer = await memory.search("green tea", user_id="maya")
+        assert [result["memory"] for result in answer["results"]] == ["I like green tea"]
+        assert "words alone" in answer["notes"][0]
+        assert "model" in (await memory.doctor())["problems"][0]
+
+    run(scenario, embedder=Gone(dimensions=64))
+
+
+@pytest.mark.parametrize("run", ["sqlite"], indirect=True)
+def test_a_caller_who_gives_up_leaves_nothing_half_done(run: Any) -> None:
+    async def scenario(memory: Engine, clock: Clock) -> None:
+        for number in range(30):
+            call = asyncio.create_task(
+                memory.add([f"first {number}", f"second {number}"], user_id="maya", infer=False)
+            )
+            await asyncio.sleep(0.0003 * (number % 7))
+            call.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await call
+        said = [text.split() for text in await listed(memory, user_id="maya")]
+        assert {n for word, n in said if word == "first"} == {n for word, n in said if word == "second"}
+        assert (await memory.doctor())["sound"]
 
     run(scenario)
