@@ -141,7 +141,9 @@ def test_a_loop_that_ends_without_waiting_does_no_harm(path):
     assert asyncio.run(look()) == 2
 
 
-def test_closing_finishes_what_was_begun(path):
+def test_closing_finishes_what_was_begun_and_ends_the_threads(path):
+    before = set(threading.enumerate())
+
     async def run():
         store = SqliteStore(path=path)
         await store.open(SPACE)
@@ -152,7 +154,7 @@ def test_closing_finishes_what_was_begun(path):
 
     asyncio.run(run())
     assert len(play(path, lambda store: store.find(query()))) == 20
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("perdure-")]
+    assert not {thread for thread in threading.enumerate() if thread.name.startswith("perdure-")} - before
 
 
 def test_a_store_that_was_not_opened_says_so(path):
@@ -162,7 +164,9 @@ def test_a_store_that_was_not_opened_says_so(path):
             await store.find(query())
         await store.aclose()
 
+    before = threading.active_count()
     asyncio.run(run())
+    assert threading.active_count() == before
     assert not path.exists()
 
 

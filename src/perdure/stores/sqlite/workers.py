@@ -64,11 +64,11 @@ class Crew:
         self.explain = explain
         self.most = most
         self.queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._workers = [_Worker(self, f"perdure-{name}-{n}") for n in range(threads)]
+        self._names = [f"perdure-{name}-{n}" for n in range(threads)]
+        self._workers: list[_Worker] = []
+        self._starting = threading.Lock()
         self._pid = os.getpid()
         self._closed = False
-        for worker in self._workers:
-            worker.start()
 
     async def do(self, work: Work[T], *, alone: bool = False) -> T:
         """The result of `work`, done in one of the threads.
@@ -80,6 +80,8 @@ class Crew:
         """
         if self._closed or self._pid != os.getpid():
             raise Closed("this store was closed, or opened before the process was forked: open another")
+        if not self._workers:
+            self._start()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.queue.put(Job(work, future, alone))
         return await future
@@ -95,6 +97,15 @@ class Crew:
             worker.gone = future
             self.queue.put(None)
         await asyncio.gather(*gone)
+        for worker in self._workers:
+            worker.join()  # it has nothing left to do but to end
+
+    def _start(self) -> None:
+        with self._starting:
+            if not self._workers:
+                self._workers = [_Worker(self, name) for name in self._names]
+                for worker in self._workers:
+                    worker.start()
 
     def take(self) -> list[Job] | None:
         """Wait for jobs; None when it is time to go."""

@@ -132,8 +132,8 @@ class Play:
 
         async def run() -> None:
             store = self.make(folder)
-            await store.open(space)
             try:
+                await store.open(space)
                 for scenario in scenarios:
                     await scenario(store)
             finally:
