@@ -23,6 +23,7 @@ from typing import Self
 
 import pytest
 
+from perdure import Memory
 from perdure.blocking import Blocking, blocking
 from perdure.errors import Closed, InvalidInput, NotFound
 
@@ -365,6 +366,29 @@ def test_children_of_children_work(ledger):
 
     assert in_a_child(child) == 0
     assert ledger.add(1) == 5
+
+
+def test_a_memory_goes_on_in_parent_and_children_that_are_forked_while_it_is_written_to(tmp_path):
+    said, stop = [0] * 4, threading.Event()
+    with Memory({"path": tmp_path / "memory.db", "embedder": None}) as memory:
+
+        def write(thread: int) -> None:
+            while not stop.is_set():
+                memory.add(f"The parent's thread {thread} counts to {said[thread]}.", user_id="sam")
+                said[thread] += 1
+
+        threads = [threading.Thread(target=write, args=(thread,)) for thread in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for child in range(10):
+                assert in_a_child(lambda n=child: memory.add(f"Child {n} was born.", user_id="sam")) == 0
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        found = [result["memory"] for result in memory.get_all(user_id="sam", top_k=100_000)["results"]]
+    assert len(found) == len(set(found)) == sum(said) + 10
 
 
 @pytest.mark.parametrize("way", ["open", "sleeping elsewhere", "used in atexit", "used in a finaliser"])
