@@ -39,6 +39,7 @@ def erase(
     removed = dict.fromkeys(("memories", "turns", "entries", "changes", "keys"), 0)
     ids = _with_sources(connection, tenant, memory_ids)
     shelves: dict[int, Shelf] = {}
+    erased: dict[int, list[str]] = {}
     for memory_id in ids:
         versions = _versions(connection, tenant, memory_id)
         for version in versions:
@@ -48,10 +49,11 @@ def erase(
         if versions:
             shelf = _shelf(connection, shelves, versions[0].partition)
             removed["changes"] += _forget_reasons(connection, shelf, memory_id)
-            removed["keys"] += _forget_keys(connection, shelf, memory_id)
+            erased.setdefault(shelf.id, []).append(memory_id)
             _log(shelf, memory_id, versions, at=micros(at), reason=reason)
     for shelf in shelves.values():
         shelf.keep_seq()
+        removed["keys"] += _forget_keys(connection, shelf, erased[shelf.id])
     return removed
 
 
@@ -164,12 +166,12 @@ def _forget_reasons(connection: sqlite3.Connection, shelf: Shelf, memory_id: str
     ).rowcount
 
 
-def _forget_keys(connection: sqlite3.Connection, shelf: Shelf, memory_id: str) -> int:
+def _forget_keys(connection: sqlite3.Connection, shelf: Shelf, memory_ids: Sequence[str]) -> int:
     """A key may be made from the words, and whoever guesses them could prove it right."""
     return connection.execute(
-        "DELETE FROM keys WHERE partition = ? AND batch IN "
-        "(SELECT write_id FROM changes WHERE memory_id = ? AND partition = ?)",
-        (shelf.id, memory_id, shelf.id),
+        "DELETE FROM keys WHERE partition = ? AND batch IN (SELECT c.write_id FROM json_each(?) i "
+        "CROSS JOIN changes c ON c.memory_id = i.value AND c.partition = ?)",
+        (shelf.id, json.dumps(memory_ids), shelf.id),
     ).rowcount
 
 
