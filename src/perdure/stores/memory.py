@@ -138,7 +138,7 @@ class InMemoryStore:
         self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
     ) -> Erased:
         """Empty the rows, take out what was computed from them, and log it."""
-        removed = dict.fromkeys(("memories", "turns", "entries", "changes", "keys"), 0)
+        removed: dict[str, int] = dict.fromkeys(("memories", "turns", "entries", "changes", "keys"), 0)
         sources = [s for i in memory_ids for _, m in self._rows(tenant) if m.id == i for s in m.sources]
         for memory_id in dict.fromkeys((*memory_ids, *sources)):
             for shelf in self._of(tenant).values():

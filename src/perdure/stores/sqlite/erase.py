@@ -36,7 +36,7 @@ def erase(
 
     What stays: ids, times and the log, with one more line for each. Returns the number of rows by table.
     """
-    removed = dict.fromkeys(("memories", "turns", "entries", "changes", "keys"), 0)
+    removed: dict[str, int] = dict.fromkeys(("memories", "turns", "entries", "changes", "keys"), 0)
     ids = _with_sources(connection, tenant, memory_ids)
     shelves: dict[int, Shelf] = {}
     erased: dict[int, list[str]] = {}
