@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
-from perdure.errors import Closed, InvalidInput
+from perdure.errors import Closed, WouldDeadlock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,7 +31,7 @@ def blocking(
 
     Raises:
         Closed: `close()` was called before.
-        InvalidInput: the caller runs on the portal's own loop, which would wait for itself.
+        WouldDeadlock: the caller runs on the portal's own loop, which would wait for itself.
     """
 
     @functools.wraps(method)
@@ -181,7 +181,7 @@ def _current() -> _Portal:
         raise Closed("the interpreter is shutting down: use and close memories before that")
     portal = _portal or _begin()
     if portal.thread == threading.get_ident():
-        raise InvalidInput(
+        raise WouldDeadlock(
             "this call was made on Perdure's own event loop, which would wait for itself for ever: "
             "await the asynchronous class there"
         )

@@ -52,6 +52,10 @@ class TooLarge(InvalidInput):
     """A text or its metadata exceeds the configured bound."""
 
 
+class WouldDeadlock(InvalidInput):
+    """A blocking call on the very event loop that would have to answer it."""
+
+
 class NotFound(PerdureError, LookupError):
     """Nothing has that id."""
 

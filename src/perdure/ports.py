@@ -145,7 +145,8 @@ class Erased:
 
     removed: dict[str, int]
     log_truncated: bool
-    """False when another reader still holds the write-ahead log; it goes when that reader is done."""
+    """False when another reader held the log or the file could not be rewritten: the words may be in the free space
+    of the file until the next erase, and in the log until that reader is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,41 +188,52 @@ class Store(Protocol):
 
     async def commit(self, batch: Batch) -> Committed:
         """Make a batch durable, whole, or raise and change nothing."""
+        ...
 
     async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
         """What came after `since`; with `known_at`, all rows that were current then."""
+        ...
 
     async def read(self, partition: Partition, ords: Sequence[int]) -> list[Memory]:
         """The versions with these row numbers, in the order asked, erased ones left out."""
+        ...
 
     async def get(self, tenant: str, memory_id: str) -> Memory | None:
         """The current version, or the last one, retired, when it was deleted; None when unknown or erased."""
+        ...
 
     async def find(self, query: Query) -> list[Memory]:
         """The memories that the query lists, in its order."""
+        ...
 
     async def select(self, partition: Partition, query: Query) -> list[int]:
         """The `ord`s, ascending, of what `find` would list in this partition (order and limit set aside)."""
+        ...
 
     async def partitions(self, tenant: str, within: Sequence[Scope] | None = None) -> list[Partition]:
         """The partitions that hold memories under one of these scopes (their ids that are not None); None: all."""
+        ...
 
     async def history(self, tenant: str, memory_id: str) -> list[Change]:
         """Oldest first; the texts of what was erased are None."""
+        ...
 
     async def turns(self, tenant: str, ids: Sequence[str]) -> list[Turn]:
         """The turns with these ids, in the order asked, unknown and erased ones left out."""
+        ...
 
     async def erase(
         self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
     ) -> Erased:
         """Remove the words of all versions, of the turns they came from and of those turns' own memories."""
+        ...
 
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, as if it had never been."""
 
     async def stats(self, tenant: str) -> StoreStats:
         """Sizes, counted now."""
+        ...
 
 
 @runtime_checkable
@@ -242,6 +254,7 @@ class Exports(Protocol):
 
     async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
         """Put exported records in as they were (ids, times, versions, history); known ones are left alone."""
+        ...
 
 
 @runtime_checkable
@@ -250,12 +263,14 @@ class Reindexes(Protocol):
 
     async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
         """Current versions that have no entry in `space` yet (or none with vectors, when it has a model)."""
+        ...
 
     async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None:
         """Put entries into a space that is not in use yet."""
 
     async def activate(self, space: Space) -> int:
         """Switch to `space` if nothing is missing in it, and drop the others; returns how many are missing."""
+        ...
 
 
 @runtime_checkable
@@ -264,6 +279,7 @@ class Checks(Protocol):
 
     async def check(self) -> list[str]:
         """What is wrong, one sentence each; empty when it is sound."""
+        ...
 
 
 class Embedder(Protocol):
@@ -272,6 +288,7 @@ class Embedder(Protocol):
     @property
     def model(self) -> str:
         """Name and version: vectors of different models are never compared."""
+        ...
 
     @property
     def dimensions(self) -> int:

@@ -27,3 +27,17 @@ class Settings:
     """For partition indexes in memory; the least recently used go first."""
     workers: int = 1
     """Threads that take in large indexes and rank large partitions."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ValueError: a bound below its least value.
+        """
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ValueError("threshold is a number from 0 to 1")
+        for name in ("top_k", "max_text_bytes", "max_metadata_bytes", "max_query_bytes", "index_bytes", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is a number from 1 on")
+        if not self.repeat_window >= 0:
+            raise ValueError("repeat_window is a number of seconds from 0 on")

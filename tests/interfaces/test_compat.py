@@ -13,7 +13,7 @@ import pytest
 def run(tmp_path: Path, code: str, dialect: str = "mem0") -> str:
     """What a program prints that imports mem0 after `install_as_mem0()`, in a process of its own."""
     program = f"import perdure\nperdure.install_as_mem0({dialect!r})\n{code}"
-    environment = {**os.environ, "PERDURE_PATH": str(tmp_path / "memory.db"), "PERDURE_EMBEDDER": "hash"}
+    environment = {**os.environ, "PERDURE_PATH": str(tmp_path / "memory.db"), "PERDURE_EMBEDDER": "local"}
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=environment,

@@ -308,6 +308,55 @@ def test_without_a_model_words_alone_find(run: Any) -> None:
     run(scenario, embedder=None)
 
 
+def test_searches_beside_adds_and_deletes_never_mix_rows_up(run: Any) -> None:
+    async def scenario(memory: Engine, clock: Clock) -> None:
+        async def change(number: int) -> None:
+            for round_ in range(4):
+                texts = [f"row {number} {round_} {n} of agent b" for n in range(8)]
+                added = await memory.add(texts, user_id="u", agent_id="B", infer=False)
+                await asyncio.gather(*(memory.delete(r["id"]) for r in added["results"][:6]))
+
+        async def look() -> None:
+            for _ in range(12):
+                answer = await memory.search("row of agent", user_id="u", agent_id="A", threshold=0, limit=40)
+                assert {r["agent_id"] for r in answer["results"]} == {"A"}
+
+        await memory.add([f"row {n} of agent a" for n in range(40)], user_id="u", agent_id="A", infer=False)
+        await asyncio.gather(*(change(n) for n in range(6)), *(look() for _ in range(6)))
+
+    run(scenario)
+
+
+def test_what_had_not_expired_at_an_earlier_moment_is_listed_and_found_at_it(run: Any) -> None:
+    async def scenario(memory: Engine, clock: Clock) -> None:
+        await memory.add("The code for the gate is 99", user_id="u", expiration_date="2026-01-06")
+        before = clock.now
+        clock.advance(days=10)
+        assert await listed(memory, user_id="u", known_at=before) == ["The code for the gate is 99"]
+        assert await found(memory, "gate", user_id="u", known_at=before) == ["The code for the gate is 99"]
+
+    run(scenario)
+
+
+def test_asking_for_no_results_gives_none(run: Any) -> None:
+    async def scenario(memory: Engine, clock: Clock) -> None:
+        await memory.add("I like tea", user_id="u")
+        assert await found(memory, "tea", user_id="u", limit=0) == []
+        assert await listed(memory, user_id="u", limit=0) == []
+
+    run(scenario)
+
+
+def test_what_is_closed_takes_nothing_more(run: Any) -> None:
+    async def scenario(memory: Engine, clock: Clock) -> None:
+        other = Engine(store=InMemoryStore())
+        await other.close()
+        with pytest.raises(errors.Closed):
+            await other.add("I like tea", user_id="u")
+
+    run(scenario)
+
+
 BAD_CALLS = [
     (lambda m: m.add("hello there"), errors.MissingScope, "user_id"),
     (lambda m: m.add([], user_id="u"), errors.InvalidInput, "nothing to remember"),

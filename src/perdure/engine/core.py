@@ -20,7 +20,7 @@ from perdure.engine.shape import (
     memory_dict,
 )
 from perdure.engine.words import ANALYZER_VERSION, pieces
-from perdure.errors import Conflict, ModelUnavailable, NotFound, Unavailable
+from perdure.errors import Closed, Conflict, ModelUnavailable, NotFound, Unavailable
 from perdure.ids import new_id
 from perdure.moments import iso
 from perdure.ports import Batch, Committed, Embedder, Entry, Query, Reranker, Space, Store, Write
@@ -62,6 +62,7 @@ class Core:
         self._reranker = reranker
         self._opening: asyncio.Task[None] | None = None
         self._space_checked = False
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -72,6 +73,7 @@ class Core:
 
     async def close(self) -> None:
         """Give everything back; what was acknowledged is on disk already."""
+        self._closed = True
         if self._opening is not None:
             await asyncio.wait([self._opening])
             await self._store.aclose()
@@ -101,6 +103,8 @@ class Core:
 
         Upkeep takes a store as it is (`check_space=False`); what reads or writes entries afterwards checks it.
         """
+        if self._closed:
+            raise Closed("this memory was closed: open another")
         opening = self._opening
         failed = opening is not None and opening.done() and (opening.cancelled() or opening.exception())
         if opening is None or failed or (check_space and not self._space_checked):
@@ -122,16 +126,18 @@ class Core:
         vectors = await self._embedder.embed([piece for pieces in parts for piece in pieces])
         return ingest.with_vectors(entries, vectors, [len(pieces) for pieces in parts])
 
-    async def _entered(self, pairs: Sequence[tuple[Memory, Entry]]) -> tuple[list[Entry], list[str]]:
+    async def _entered(self, texts: Sequence[str], entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
         """Entries with vectors; without them, and what is pending, when the embedder cannot be had just now."""
-        entries = [entry for _, entry in pairs]
         try:
-            return await self._embedded([memory.text for memory, _ in pairs], entries), []
+            return await self._embedded(texts, entries), []
         except (ModelUnavailable, Unavailable) as error:
-            return entries, [f"vectors, to be made by reindex(): {error}"]
+            return list(entries), [f"vectors, to be made by reindex(): {error}"]
 
     async def _entries_of(self, memories: Sequence[Memory]) -> list[Entry]:
         return await self._embedded([m.text for m in memories], [ingest.analysed(m) for m in memories])
+
+    async def _entries_at_hand(self, memories: Sequence[Memory]) -> list[Entry]:
+        return (await self._entered([m.text for m in memories], [ingest.analysed(m) for m in memories]))[0]
 
     def _reach(
         self,
@@ -201,10 +207,9 @@ class Core:
 
     async def _find(self, asked: Reach, **options: Any) -> list[Memory]:
         partitions = tuple(await self._recall.partitions(asked)) if asked.scoped else None
+        now = options.get("known_at") or self._clock()
         return await self._store.find(
-            Query(
-                tenant=asked.tenant, filter=asked.filter, partitions=partitions, now=self._clock(), **options
-            )
+            Query(tenant=asked.tenant, filter=asked.filter, partitions=partitions, now=now, **options)
         )
 
     async def _known(self, memory_id: str) -> Memory:

@@ -87,7 +87,7 @@ class Engine(Core):
         )
         await self._open()
         pairs = [ingest.remember(turn, about) for turn in heard.turns]
-        entries, pending = await self._entered(pairs)
+        entries, pending = await self._entered([m.text for m, _ in pairs], [entry for _, entry in pairs])
         key, since = requests.idempotency(idempotency_key), None
         if key is None:
             key = ingest.fingerprint(heard.turns, about, dated=timestamp is not None)
@@ -276,7 +276,7 @@ class Engine(Core):
             revised, entry = replace(memory, version=memory.version + 1, recorded_at=now), None
             if wanted is not None and wanted != memory.text:
                 revised, entry = ingest.revise(memory, wanted, now=now)
-                [entry] = await self._embedded([wanted], [entry])
+                [entry], _ = await self._entered([wanted], [entry])
             revised = replace(
                 revised,
                 metadata=requests.merged(memory.metadata, asked, self._settings.max_metadata_bytes),
@@ -456,7 +456,7 @@ class Engine(Core):
     async def import_records(self, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Put exported records in, as they were: ids, times, versions and history. Known ones are left alone."""
         await self._open()
-        counts = await upkeep.imported(self._store, records, self._entries_of, self._settings.tenant)
+        counts = await upkeep.imported(self._store, records, self._entries_at_hand, self._settings.tenant)
         return {"imported": counts}
 
 

@@ -115,23 +115,13 @@ class Recall:
         limit: int,
     ) -> list[_Candidate]:
         index = await self._index(partition, ask)
-        if not len(index):
+        if not len(index) or not limit:
             return []
         ords, meant = await self._wanted(partition, ask), await vector()
-        visible = index.visible(
-            micros(ask.now),
-            as_of=None if ask.as_of is None else micros(ask.as_of),
-            expired=ask.show_expired,
-            superseded=ask.show_superseded,
-        )
-        wanted = None if ords is None else index.mask(ords)
         async with self._one_by_one:
-            ranked = rank(index, query, meant, visible=visible, wanted=wanted, limit=limit)
+            found = _ranked(partition, index, ask, query=query, vector=meant, ords=ords, limit=limit)
             await asyncio.sleep(0)
-        return [
-            _Candidate(partition, int(index.ords.values[row]), float(score), ranked, place)
-            for place, (row, score) in enumerate(zip(ranked.rows, ranked.scores, strict=True))
-        ]
+        return found
 
     async def _index(self, partition: Partition, ask: Ask) -> PartitionIndex:
         if ask.known_at is not None:
@@ -188,3 +178,31 @@ class Recall:
             for hit, score in zip(hits, scores, strict=True)
         ]
         return sorted(judged, key=lambda hit: -hit.score)
+
+
+def _ranked(
+    partition: Partition,
+    index: PartitionIndex,
+    ask: Ask,
+    *,
+    query: QueryWords,
+    vector: NDArray[np.float32] | None,
+    ords: Sequence[int] | None,
+    limit: int,
+) -> list[_Candidate]:
+    """The best rows of an index, named by what outlives its next change.
+
+    An index changes whenever the event loop goes on, and row numbers with it: what is in here must never wait.
+    """
+    visible = index.visible(
+        micros(ask.now),
+        as_of=None if ask.as_of is None else micros(ask.as_of),
+        expired=ask.show_expired,
+        superseded=ask.show_superseded,
+    )
+    wanted = None if ords is None else index.mask(ords)
+    ranked = rank(index, query, vector, visible=visible, wanted=wanted, limit=limit)
+    return [
+        _Candidate(partition, int(index.ords.values[row]), float(score), ranked, place)
+        for place, (row, score) in enumerate(zip(ranked.rows, ranked.scores, strict=True))
+    ]

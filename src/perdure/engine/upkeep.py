@@ -131,9 +131,9 @@ _KINDS = {"Turn": "turns", "Memory": "memories", "Change": "changes"}
 
 
 async def _entries(page: Sequence[Export], make: MakeEntries) -> list[Entry | None]:
-    """Entries for the current versions on a page; what is retired or erased needs none."""
-    current = [e.record for e in page if isinstance(e.record, Memory) and e.record.retired_at is None]
-    made = dict(zip((id(memory) for memory in current), await make(current) if current else [], strict=True))
+    """Entries for the versions on a page, retired ones too (`known_at` reads them); what is erased has none."""
+    held = [e.record for e in page if isinstance(e.record, Memory) and e.record.erased_at is None]
+    made = dict(zip((id(memory) for memory in held), await make(held) if held else [], strict=True))
     return [made.get(id(export.record)) for export in page]
 
 

@@ -1,1 +1,1 @@
-"""The truth: what was said, what is remembered of it, and what became of that."""
+"""The truth: one store a package or file."""
