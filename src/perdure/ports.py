@@ -88,9 +88,14 @@ class Batch:
     turns: tuple[Turn, ...] = ()
     writes: tuple[Write, ...] = ()
     key: str | None = None
-    """Idempotency key: a second batch with the same key in the partition changes nothing."""
+    """Idempotency key: a second batch with the same key in the partition changes nothing.
+
+    A caller's own key (`key_since` is None) counts for ever, whatever became of what was stored with it.
+    """
     key_since: datetime | None = None
-    """A key used before this moment does not count; None: it counts for ever."""
+    """For a key that is made from the words, against sending them twice: it counts only when it was used at this
+    moment or later, and only while every version that was stored with it is current. Otherwise the batch is stored
+    and has the key from then on. The store may forget such keys a day before this moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

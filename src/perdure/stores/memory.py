@@ -63,7 +63,8 @@ class InMemoryStore:
         shelf = self._held(batch.partition)
         if batch.key in shelf.keys:
             at, earlier = shelf.keys[batch.key]
-            if batch.key_since is None or at >= batch.key_since:
+            since = batch.key_since
+            if since is None or (at >= since and not _has_ended(shelf, earlier.batch_id)):
                 return replace(earlier, head=shelf.seq, repeated=True)
         self._check(shelf, batch)
         self._shelves[batch.partition] = shelf
@@ -224,6 +225,12 @@ def _fits(held: Space, asked: Space) -> bool:
     if held.analyzer != asked.analyzer:
         return False
     return asked.model is None or (held.model, held.dimensions) == (asked.model, asked.dimensions)
+
+
+def _has_ended(shelf: _Shelf, batch_id: str) -> bool:
+    """Whether a version that the batch began is not current any more."""
+    begun = [new for change, _, new in shelf.log if change.write_id == batch_id and new is not None]
+    return any(shelf.rows[ord_].retired_at is not None for ord_ in begun)
 
 
 def _apply(shelf: _Shelf, batch: Batch, write: Write) -> None:

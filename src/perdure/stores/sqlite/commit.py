@@ -121,17 +121,32 @@ class Shelf:
 
 
 def _repetition(shelf: Shelf, key: str, since: datetime | None) -> Committed | None:
-    """The answer to the earlier batch with this key, if it counts."""
+    """The answer to the earlier batch with this key, if it counts.
+
+    For ever when there is no `since`; else from then on, and only while all versions that it began are current.
+    """
     row = shelf.connection.execute(
         "SELECT batch, at, first, last FROM keys WHERE partition = ? AND key = ?", (shelf.id, key)
     ).fetchone()
-    if row is None or (since is not None and row[1] < micros(since)):
+    if row is None:
+        return None
+    if since is not None and (row[1] < micros(since) or _has_ended(shelf, row[2], row[3])):
         return None
     ids = shelf.connection.execute(
         "SELECT memory_id FROM changes WHERE partition = ? AND seq BETWEEN ? AND ? ORDER BY seq",
         (shelf.id, row[2], row[3]),
     )
     return Committed(batch_id=row[0], memory_ids=tuple(i for [i] in ids), head=shelf.seq, repeated=True)
+
+
+def _has_ended(shelf: Shelf, first: int, last: int) -> bool:
+    """Whether a version that these changes began is not current any more."""
+    [ended] = shelf.connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM memories WHERE partition = ? AND ord BETWEEN ? AND ? "
+        "AND retired_at IS NOT NULL)",
+        (shelf.id, first, last),
+    ).fetchone()
+    return bool(ended)
 
 
 def _put_turns(shelf: Shelf, new: Sequence[Turn]) -> dict[str, str]:

@@ -194,6 +194,37 @@ class StoreConformance(Questions):
 
         self.play(tmp_path, scenario)
 
+    @pytest.mark.parametrize("after", ["deleted", "updated", "erased"])
+    def test_with_key_since_a_batch_is_no_repetition_of_what_is_not_current(
+        self, tmp_path: Path, after: str
+    ) -> None:
+        async def scenario(store: Store) -> None:
+            first = await store.commit(batch(said("a"), said("b"), key="k", key_since=NOW))
+            memory = await got(store, first.memory_ids[1])
+            match after:
+                case "deleted":
+                    await change(store, end(memory))
+                case "updated":
+                    await change(store, revision(memory, "c", at=NOW))
+                case _:
+                    await store.erase("default", [memory.id], at=NOW)
+            again = await store.commit(batch(said("a"), said("b"), key="k", key_since=NOW))
+            third = await store.commit(batch(said("a"), said("b"), key="k", key_since=NOW))
+            assert (again.repeated, third.repeated) == (False, True)
+            assert third.memory_ids == again.memory_ids
+            assert (await got(store, again.memory_ids[1])).text == "b"
+
+        self.play(tmp_path, scenario)
+
+    def test_a_callers_own_key_counts_though_its_memories_were_deleted(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            first = await store.commit(batch(said("a"), key="k"))
+            await change(store, end(await got(store, first.memory_ids[0])))
+            again = await store.commit(batch(said("a"), key="k", at=moment(days=999)))
+            assert (again.repeated, again.memory_ids) == (True, first.memory_ids)
+
+        self.play(tmp_path, scenario)
+
     def test_a_batch_that_failed_does_not_use_up_its_key(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
             memory = await add(store, "here")
