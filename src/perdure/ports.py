@@ -258,7 +258,10 @@ class Exports(Protocol):
         ...
 
     async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
-        """Put exported records in as they were (ids, times, versions, history); known ones are left alone."""
+        """Put exported records in as they were (ids, times, versions, history); known ones are left alone.
+
+        `entries` has one for each version, also retired ones, and None for what was erased and what is no memory.
+        """
         ...
 
 
@@ -267,7 +270,10 @@ class Reindexes(Protocol):
     """A store whose entries can be made again, beside those in use, and switched in one transaction."""
 
     async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
-        """Current versions that have no entry in `space` yet (or none with vectors, when it has a model)."""
+        """Versions, also retired ones, that have no entry in `space` yet (or none with vectors, when it has a model).
+
+        What was erased needs none.
+        """
         ...
 
     async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None:

@@ -118,7 +118,7 @@ def _restore_memory(shelf: Shelf, memory: Memory, entry: Entry | None, space: in
         "UPDATE memories SET retired_at = ?, erased_at = ? WHERE partition = ? AND ord = ?",
         (rows.maybe_micros(memory.retired_at), rows.maybe_micros(memory.erased_at), shelf.id, shelf.seq),
     )
-    if entry is not None and space:
+    if entry is not None and space and memory.erased_at is None:
         put_entries(shelf.connection, space, shelf.id, [(shelf.seq, entry)])
     event = "UPDATE" if versions else "ADD"
     at = micros(memory.recorded_at)

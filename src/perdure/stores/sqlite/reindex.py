@@ -13,13 +13,13 @@ from perdure.types import Memory, Partition
 _MISSING: Final = (
     "FROM partitions p CROSS JOIN memories m ON m.partition = p.id "
     "LEFT JOIN entries e ON e.space = :space AND e.partition = m.partition AND e.ord = m.ord "
-    "WHERE m.retired_at IS NULL AND m.erased_at IS NULL "
+    "WHERE m.erased_at IS NULL "  # retired ones as well: `known_at` asks for them
     "AND (e.ord IS NULL OR (:vectors AND length(e.vectors) = 0))"
 )
 
 
 def missing(connection: sqlite3.Connection, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
-    """Current versions without an entry in `space`, or without vectors when it has a model."""
+    """Versions without an entry in `space`, or without vectors when it has a model."""
     found = connection.execute(
         f"SELECT p.tenant, p.owner, {rows.prefixed(rows.MEMORY, 'm')} {_MISSING} LIMIT :limit",
         {"space": spaces.number_of(connection, space), "vectors": space.model is not None, "limit": limit},

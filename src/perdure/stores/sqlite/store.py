@@ -140,7 +140,7 @@ class SqliteStore:
         return await self._write(lambda c: exports.restore(c, records, entries, space))
 
     async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
-        """Current versions that have no entry in `space` yet."""
+        """Versions, also retired ones, that have no entry in `space` yet."""
         return await self._read(lambda c: reindex.missing(c, space, limit=limit))
 
     async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None:

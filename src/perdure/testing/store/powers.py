@@ -205,6 +205,22 @@ class ExportConformance(Play):
         self.play(tmp_path / "from", fill)
         self.play(tmp_path / "to", take)
 
+    def test_what_was_known_before_an_export_can_be_ranked_after_the_import(self, tmp_path: Path) -> None:
+        async def fill(store: Store) -> None:
+            await change(store, end(await add(store, "tea")), at=moment(hours=1))
+            exported.extend(await _exported(store))
+
+        async def take(store: Store) -> None:
+            await _restored(store, exported)
+            [row] = (await store.load(ALICE.partition, known_at=NOW)).rows
+            assert (row.words, row.vectors) == (entry("tea").words, entry("tea").vectors)
+
+        exported: list[Export] = []
+        for name in ("from", "to"):
+            (tmp_path / name).mkdir()
+        self.play(tmp_path / "from", fill)
+        self.play(tmp_path / "to", take)
+
     def test_an_export_of_some_partitions_holds_no_others(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
             await add(store, "a")
@@ -228,7 +244,7 @@ class ReindexConformance(Play):
 
         async def scenario(store: Store) -> None:
             assert isinstance(store, Reindexes)
-            assert await store.activate(new) == 3
+            assert await store.activate(new) == 4
             while page := await store.missing(new, limit=2):
                 made = [(partition, memory.ord, entry("new")) for partition, memory in page]
                 await store.prepare(new, made)
@@ -236,6 +252,27 @@ class ReindexConformance(Play):
             assert await store.activate(new) == 0
             assert {row.words for row in (await store.load(ALICE.partition)).rows} == {entry("new").words}
             assert (await store.stats("default")).space == new
+
+        self.play(tmp_path, fill)
+        self.play(tmp_path, scenario, space=None)
+
+    def test_what_was_known_earlier_has_new_entries_too(self, tmp_path: Path) -> None:
+        new = replace(SPACE, model="large/1")
+
+        async def fill(store: Store) -> None:
+            memory = await add(store, "tea")
+            await change(store, revision(memory, "coffee", at=moment(hours=1)), at=moment(hours=1))
+            await store.erase("default", [(await add(store, "secret")).id], at=NOW)
+
+        async def scenario(store: Store) -> None:
+            power = cast("Reindexes", store)
+            page = await power.missing(new, limit=9)
+            assert sorted(memory.text for _, memory in page) == ["coffee", "tea"]
+            made = [(partition, m.ord, entry(f"new {m.text}")) for partition, m in page]
+            await power.prepare(new, made)
+            assert await power.activate(new) == 0
+            [row] = (await store.load(ALICE.partition, known_at=NOW)).rows
+            assert row.words == entry("new tea").words
 
         self.play(tmp_path, fill)
         self.play(tmp_path, scenario, space=None)
@@ -293,13 +330,16 @@ async def _exported(store: Store) -> list[Export]:
 
 
 async def _restored(store: Store, records: list[Export]) -> int:
-    """Put records in, a few at a time, with entries for what is current."""
+    """Put records in, a few at a time, with entries for what was not erased."""
     assert isinstance(store, Exports)
     new = 0
     for start in range(0, len(records), 3):
         page = records[start : start + 3]
-        current = [isinstance(e.record, Memory) and e.record.retired_at is None for e in page]
-        new += await store.restore(page, [entry("x") if c else None for c in current])
+        entries = [
+            entry(e.record.text) if isinstance(e.record, Memory) and e.record.erased_at is None else None
+            for e in page
+        ]
+        new += await store.restore(page, entries)
     return new
 
 
