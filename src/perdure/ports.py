@@ -120,6 +120,9 @@ class Delta:
     head: int
     rows: Sequence[EntryRow] = ()
     dead: Sequence[int] = ()
+    generation: int = 0
+    """Differs from an earlier answer's when entries were made again meanwhile: then what the reader holds is stale,
+    and has to be loaded from the beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ class Indexes:
         self._held: OrderedDict[Partition, PartitionIndex] = OrderedDict()
         self._loading: dict[Partition, asyncio.Task[PartitionIndex]] = {}
         self._sizes: dict[Partition, int] = {}
+        self._generations: dict[Partition, int] = {}
         self.nbytes = 0
         """Bytes held by all indexes together."""
 
@@ -62,12 +63,14 @@ class Indexes:
         """Forget everything; it is read again when it is needed."""
         self._held.clear()
         self._sizes.clear()
+        self._generations.clear()
         self.nbytes = 0
 
     async def _catch_up(self, partition: Partition) -> PartitionIndex:
         index = self._held.get(partition) or PartitionIndex(self._dimensions)
         delta = await self._store.load(partition, since=index.head)
-        if delta.head < index.head:  # the partition was reset: what we hold is of another life
+        stale = index.head > 0 and delta.generation != self._generations.get(partition)
+        if stale or delta.head < index.head:  # entries were made again, or the partition is of another life
             index = PartitionIndex(self._dimensions)
             delta = await self._store.load(partition)
         if index.head == 0 and len(delta.rows) > INLINE_ROWS:
@@ -75,17 +78,19 @@ class Indexes:
             await self._work(partial(index.apply, delta.rows, delta.dead, head=delta.head))
         elif delta.head > index.head:
             index.apply(delta.rows, delta.dead, head=delta.head)
-        self._keep(partition, index)
+        self._keep(partition, index, delta.generation)
         return index
 
-    def _keep(self, partition: Partition, index: PartitionIndex) -> None:
+    def _keep(self, partition: Partition, index: PartitionIndex, generation: int) -> None:
         self._held[partition] = index
+        self._generations[partition] = generation
         self._held.move_to_end(partition)
         self.nbytes += index.nbytes - self._sizes.get(partition, 0)
         self._sizes[partition] = index.nbytes
         while self.nbytes > self._max_bytes and len(self._held) > 1:
             oldest, _ = self._held.popitem(last=False)
             self.nbytes -= self._sizes.pop(oldest)
+            del self._generations[oldest]
 
     def _forget(self, partition: Partition, done: asyncio.Task[PartitionIndex]) -> None:
         if self._loading.get(partition) is done:

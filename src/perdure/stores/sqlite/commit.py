@@ -17,6 +17,9 @@ from perdure.stores.sqlite import spaces
 from perdure.stores.sqlite.rows import MEMORY, TURN, Scopes, memory_row, turn_row, turns, values
 from perdure.types import Memory, Partition, Scope, Turn, session_after
 
+DAY: Final = 86_400_000_000
+"""Microseconds; so much longer than needed is a passing key kept: other processes may ask further back."""
+
 PUT_MEMORY: Final = f"INSERT INTO memories ({MEMORY}, partition) VALUES ({values(MEMORY)}, ?)"
 PUT_TURN: Final = f"INSERT INTO turns ({TURN}) VALUES ({values(TURN)})"
 PUT_ENTRY: Final = (
@@ -49,9 +52,12 @@ def commit(connection: sqlite3.Connection, batch: Batch, space: Space | None) ->
     shelf.keep_seq()
     if batch.key is not None:
         connection.execute(
-            "INSERT OR REPLACE INTO keys (partition, key, batch, at, first, last) VALUES (?, ?, ?, ?, ?, ?)",
-            (shelf.id, batch.key, batch.id, micros(batch.at), first, shelf.seq),
+            "INSERT OR REPLACE INTO keys (partition, key, batch, at, first, last, passing) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (shelf.id, batch.key, batch.id, micros(batch.at), first, shelf.seq, batch.key_since is not None),
         )
+    if batch.key_since is not None:
+        _forget_passed_keys(connection, micros(batch.key_since) - DAY)
     return Committed(
         batch_id=batch.id, memory_ids=tuple(write.memory_id for write in batch.writes), head=shelf.seq
     )
@@ -147,6 +153,15 @@ def _has_ended(shelf: Shelf, first: int, last: int) -> bool:
         (shelf.id, first, last),
     ).fetchone()
     return bool(ended)
+
+
+def _forget_passed_keys(connection: sqlite3.Connection, before: int) -> None:
+    """Remove a few keys that nobody asks for any more: more than come, so that they do not pile up."""
+    connection.execute(
+        "DELETE FROM keys WHERE (partition, key) IN "
+        "(SELECT partition, key FROM keys WHERE passing AND at < ? ORDER BY at LIMIT 4)",
+        (before,),
+    )
 
 
 def _put_turns(shelf: Shelf, new: Sequence[Turn]) -> dict[str, str]:

@@ -36,21 +36,25 @@ def load(
 ) -> Delta:
     """What came to an index after `since`; when the tenant was reset meanwhile, everything it holds is dead."""
     space_id = spaces.fitting(connection, space)
+    generation = spaces.generation(connection)
     found = _find_partition(connection, partition)
     if found is None:
         [floor] = connection.execute("SELECT value FROM meta WHERE key = 'floor'").fetchone()
-        return Delta(head=floor, dead=_all_before(floor, since) if known_at is None else ())
+        dead = _all_before(floor, since) if known_at is None else ()
+        return Delta(head=floor, dead=dead, generation=generation)
     number, start, head = found
     if known_at is not None:
         at = micros(known_at)
         known = "m.recorded_at <= ? AND (m.retired_at IS NULL OR m.retired_at > ?) ORDER BY m.ord"
-        return Delta(head=head, rows=_entry_rows(connection, known, (space_id, number, 0, at, at)))
+        known_rows = _entry_rows(connection, known, (space_id, number, 0, at, at))
+        return Delta(head=head, rows=known_rows, generation=generation)
     if since == head:
-        return Delta(head=head)
+        return Delta(head=head, generation=generation)
     return Delta(
         head=head,
         rows=_entry_rows(connection, "m.retired_at IS NULL ORDER BY m.ord", (space_id, number, since)),
         dead=_all_before(start, since) or _ended(connection, number, since),
+        generation=generation,
     )
 
 

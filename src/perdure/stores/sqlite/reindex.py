@@ -33,6 +33,8 @@ def prepare(
 ) -> None:
     """Store entries in a space that need not be in use; what was erased meanwhile gets none."""
     number = spaces.number_of(connection, space) or spaces.insert(connection, space, active=False)
+    if (in_use := spaces.active(connection)) is not None and in_use.id == number:
+        spaces.begin_generation(connection)
     connection.executemany(
         "INSERT OR REPLACE INTO entries (space, partition, ord, flags, speaker_words, date_words, words, vectors) "
         "SELECT ?, m.partition, m.ord, ?, ?, ?, ?, ? FROM partitions p JOIN memories m ON m.partition = p.id "
@@ -53,8 +55,10 @@ def activate(connection: sqlite3.Connection, space: Space) -> int:
     ).fetchone()
     if lacking:
         return int(lacking)
-    number = number or spaces.insert(connection, space, active=True)
-    connection.execute("UPDATE spaces SET active = (id = ?)", (number,))
+    number = number or spaces.insert(connection, space, active=False)
+    if (in_use := spaces.active(connection)) is None or in_use.id != number:
+        connection.execute("UPDATE spaces SET active = (id = ?)", (number,))
+        spaces.begin_generation(connection)
     for [other] in connection.execute("SELECT id FROM spaces WHERE id <> ?", (number,)).fetchall():
         connection.execute("DELETE FROM entries WHERE space = ?", (other,))
         connection.execute("DELETE FROM spaces WHERE id = ?", (other,))

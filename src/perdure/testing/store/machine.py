@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ SCOPES: Final = (
 )
 PARTITIONS: Final = tuple(dict.fromkeys(scope.partition for scope in SCOPES))
 TENANTS: Final = ("default", "other")
+EVER: Final = datetime.min.replace(tzinfo=UTC)
 EXAMPLES: Final = settings(
     max_examples=25,
     stateful_step_count=30,
@@ -100,7 +101,8 @@ class Life(RuleBasedStateMachine):
         """Turns and facts, sometimes with an id that is taken, sometimes with a key that was used."""
         made = [self._new(data, scope) for _ in range(data.draw(st.integers(0, 3)))]
         turns = tuple(turn for turn, _ in made if turn is not None)
-        since = at - timedelta(hours=1) if key == "l" else None
+        # So early that no store may have forgotten the key, which only some do.
+        since = EVER if key == "l" else None
         writes = tuple(write for _, write in made)
         self._commit(scope.partition, at=at, turns=turns, writes=writes, key=key, key_since=since)
         self.ids += [(scope.tenant, write.memory_id) for write in writes]

@@ -277,6 +277,29 @@ class ReindexConformance(Play):
         self.play(tmp_path, fill)
         self.play(tmp_path, scenario, space=None)
 
+    def test_an_index_is_told_when_entries_in_use_were_made_again(self, tmp_path: Path) -> None:
+        new = replace(SPACE, model="large/1")
+
+        async def scenario(store: Store) -> None:
+            power = cast("Reindexes", store)
+            memory = await add(store, "tea")
+            before = await store.load(ALICE.partition)
+            await power.prepare(SPACE, [(ALICE.partition, memory.ord, entry("in use"))])
+            told = await store.load(ALICE.partition, since=before.head)
+            assert (told.head, told.generation != before.generation) == (before.head, True)
+            await power.prepare(new, [(ALICE.partition, memory.ord, entry("beside"))])
+            beside = await store.load(ALICE.partition, since=before.head)
+            assert beside.generation == told.generation
+            assert await power.activate(new) == 0
+            switched = await store.load(ALICE.partition, since=before.head)
+            assert switched.generation != told.generation
+            assert await power.activate(new) == 0
+            assert (await store.load(ALICE.partition)).generation == switched.generation
+            unknown = await store.load(BOB.partition)
+            assert unknown.generation == switched.generation
+
+        self.play(tmp_path, scenario)
+
     def test_what_has_no_vectors_is_missing_in_a_space_with_a_model(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
             assert isinstance(store, Reindexes)
