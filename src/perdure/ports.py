@@ -154,7 +154,7 @@ class Erased:
     removed: dict[str, int]
     log_truncated: bool
     """False when another reader held the log or the file could not be rewritten: the words may be in the free space
-    of the file until the next erase, and in the log until that reader is done."""
+    of the file or in its log. It is tried again after later writes and when the store is opened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

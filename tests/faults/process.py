@@ -115,6 +115,23 @@ def log(path: Path, batches: str) -> None:
     asyncio.run(run())
 
 
+def erase(path: Path, statement: str) -> None:
+    """Die in the middle of an erasure, before a statement that begins like this."""
+
+    async def run() -> None:
+        store = SqliteStore(path=path)
+        await store.open(SPACE)
+        memory = await add(store, "SECRET")
+        await store._use.writer.do(lambda c: c.set_trace_callback(die), alone=True)
+        await store.erase("default", [memory.id], at=NOW)
+
+    def die(sql: str) -> None:
+        if sql.startswith(statement):
+            os._exit(9)
+
+    asyncio.run(run())
+
+
 # ---- writing, and being killed
 
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import random
+import sqlite3
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from perdure.errors import Conflict
 from perdure.ports import Query
@@ -112,6 +115,49 @@ def test_a_log_that_somebody_reads_is_emptied_when_they_are_done(tmp_path):
         await store.aclose()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "statement", ["VACUUM", "UPDATE meta SET value = max", "PRAGMA wal_checkpoint"], ids=lambda s: s.split()[0]
+)
+def test_an_erasure_that_was_cut_off_is_finished_when_the_store_is_opened(
+    tmp_path, processes, look, statement
+):
+    path = tmp_path / "memory.db"
+    processes.run("erase", path, statement, code=9)
+    assert b"SECRET" in raw(*files(path))
+
+    async def use(store):
+        assert b"SECRET" not in raw(*files(path))
+        counts = "SELECT value FROM meta WHERE key IN ('erased', 'rewritten', 'truncated')"
+        assert await store._use.readers.do(lambda c: c.execute(counts).fetchall()) == [(1,)] * 3
+        assert await store.check() == []
+
+    look(path, use)
+
+
+def test_a_file_that_could_not_be_written_anew_is_written_anew_after_a_later_write(tmp_path, look):
+    async def use(store):
+        memory = await add(store, secret(1))
+        done, seen = [], []
+        await store._use.writer.do(lambda c: c.set_trace_callback(seen.append), alone=True)
+        await store._use.writer.do(lambda c: c.set_authorizer(refuse_rewriting), alone=True)
+        erased = await store.erase("default", [memory.id], at=NOW)
+        await store._use.writer.do(lambda c: c.set_authorizer(None), alone=True)
+        done.append(seen.count("VACUUM"))
+        await add(store, "the next write")
+        done.append(seen.count("VACUUM"))
+        await add(store, "and the one after")
+        done.append(seen.count("VACUUM"))
+        assert b"SECRET" not in raw(Path(f"{tmp_path / 'memory.db'}-wal"))
+        assert (erased.log_truncated, done) == (False, [1, 2, 2])
+
+    look(tmp_path / "memory.db", use)
+
+
+def refuse_rewriting(action, *_):
+    """VACUUM attaches the new file."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
 def test_the_log_of_a_change_that_was_refused_tells_nothing(tmp_path, look):

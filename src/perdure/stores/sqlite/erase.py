@@ -54,6 +54,8 @@ def erase(
     for shelf in shelves.values():
         shelf.keep_seq()
         removed["keys"] += _forget_keys(connection, shelf, erased[shelf.id])
+    if any(removed.values()):
+        _owe_rewrite(connection)
     return removed
 
 
@@ -75,10 +77,45 @@ def reset(connection: sqlite3.Connection, tenant: str) -> None:
     for table in ("memories", "turns", "changes", "keys", "scopes"):
         connection.execute(f"DELETE FROM {table} WHERE partition IN {of_tenant}", (tenant,))
     connection.execute("DELETE FROM partitions WHERE tenant = ?", (tenant,))
+    _owe_rewrite(connection)
 
 
-def rewrite(connection: sqlite3.Connection) -> bool:
-    """Write the file anew, without what is between its rows, and empty the log; whether both could be done.
+def remove_traces(connection: sqlite3.Connection) -> bool:
+    """Do what erasures have left to do: write the file anew, then empty the log; whether nothing is left.
+
+    What is done is noted in the file step by step, so that whoever comes next goes on where this one was stopped.
+    """
+    try:
+        erased, rewritten, truncated = (_count(connection, c) for c in ("erased", "rewritten", "truncated"))
+        whole = rewritten >= erased or _rewrite(connection)
+        if whole and rewritten < erased:
+            _note(connection, "rewritten", erased)
+        if truncated >= erased:
+            return True
+        done = _truncate_log(connection) and whole  # the words of the rows themselves leave the log in any case
+        if done:
+            _note(connection, "truncated", erased)
+    except sqlite3.Error:  # somebody holds a lock, or the disk is full: the erasure itself is done, this comes later
+        return False
+    return done
+
+
+def _owe_rewrite(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'erased'")
+
+
+def _count(connection: sqlite3.Connection, what: str) -> int:
+    [count] = connection.execute("SELECT value FROM meta WHERE key = ?", (what,)).fetchone()
+    return int(count)
+
+
+def _note(connection: sqlite3.Connection, what: str, erased: int) -> None:
+    """So many erasures are done with: those that came meanwhile are not."""
+    connection.execute("UPDATE meta SET value = max(value, ?) WHERE key = ?", (erased, what))
+
+
+def _rewrite(connection: sqlite3.Connection) -> bool:
+    """Write the file anew, without what is between its rows; False when there is no room or a lock in the way.
 
     `secure_delete` overwrites what a row leaves behind, but not the copies that moving it from page to page has
     left in the pages' free space: of 400 erased texts, two could still be read there.
@@ -86,15 +123,14 @@ def rewrite(connection: sqlite3.Connection) -> bool:
     try:
         connection.execute("PRAGMA temp_store=FILE")  # the new file is made beside the old one first
         connection.execute("VACUUM")
-        rewritten = True
-    except sqlite3.OperationalError:  # no room for a second copy, or somebody holds the lock
-        rewritten = False
+    except sqlite3.Error:
+        return False
     finally:
         connection.execute("PRAGMA temp_store=MEMORY")
-    return truncate_log(connection) and rewritten
+    return True
 
 
-def truncate_log(connection: sqlite3.Connection) -> bool:
+def _truncate_log(connection: sqlite3.Connection) -> bool:
     """Fold the log into the file and cut it to nothing; False when somebody still reads from it."""
     [patience] = connection.execute("PRAGMA busy_timeout").fetchone()
     connection.execute(f"PRAGMA busy_timeout={PATIENCE}")

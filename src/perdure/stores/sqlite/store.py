@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from perdure.errors import Closed
 from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Query, Space, StoreStats
@@ -20,6 +20,9 @@ from perdure.stores.sqlite.workers import Crew, Serve, group_commit, plainly, sn
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
 T = TypeVar("T")
+
+MOST_WRITES: Final = 1_024
+"""After so many writes at the latest, what could not be removed of erased words is tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,7 @@ class SqliteStore:
         """Create or upgrade the file, check it, adopt or check the space."""
         self._use.space = space
         await self._use.writer.do(partial(_prepare, self._file, self._connections, space), alone=True)
+        await self._remove_traces()  # of an erasure that was cut off
         self._use.is_open = True
 
     async def aclose(self) -> None:
@@ -98,12 +102,12 @@ class SqliteStore:
     ) -> Erased:
         """Remove the words from the file and from its log."""
         removed = await self._write(lambda c: erase.erase(c, tenant, memory_ids, at=at, reason=reason))
-        return Erased(removed=removed, log_truncated=await self._remove_traces(erase.rewrite))
+        return Erased(removed=removed, log_truncated=await self._remove_traces())
 
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, from the file and from its log."""
         await self._write(lambda c: erase.reset(c, tenant))
-        await self._remove_traces(erase.rewrite)
+        await self._remove_traces()
 
     async def stats(self, tenant: str) -> StoreStats:
         """Sizes of a tenant's part of the store."""
@@ -161,14 +165,14 @@ class SqliteStore:
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._check_open()
         result = await self._use.writer.do(work)
-        if self._use.has_traces:
-            await self._remove_traces(erase.truncate_log)
+        if self._use.traces.are_due():
+            await self._remove_traces()
         return result
 
-    async def _remove_traces(self, how: Callable[[sqlite3.Connection], bool]) -> bool:
-        """Take what was erased out of the log as well; when a reader is in the way, after the next writes."""
-        done = await self._use.writer.do(how, alone=True)
-        self._use.has_traces = not done
+    async def _remove_traces(self) -> bool:
+        """Take what was erased out of the file and its log; when that cannot be done now, after later writes."""
+        done = await self._use.writer.do(erase.remove_traces, alone=True)
+        self._use.traces.tried(done=done)
         return done
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -214,8 +218,29 @@ class _Use:
     readers: Crew
     space: Space | None = None
     is_open: bool = False
-    has_traces: bool = False
-    """Words that were erased are still in the log, because somebody reads from it."""
+    traces: _Traces = field(default_factory=lambda: _Traces())
+
+
+@dataclass
+class _Traces:
+    """When to try again to remove what is left of erased words: after 1, 2, 4 ... more writes.
+
+    A try may take as long as writing the whole file, or waiting for a reader.
+    """
+
+    pause: int = 0
+    """In writes; 0: nothing is left."""
+    left: int = 0
+
+    def are_due(self) -> bool:
+        """Whether to try again after this write."""
+        self.left -= 1
+        return self.pause > 0 and self.left <= 0
+
+    def tried(self, *, done: bool) -> None:
+        """Begin the next pause, twice as long as the last, or none."""
+        self.pause = 0 if done else min(2 * self.pause or 1, MOST_WRITES)
+        self.left = self.pause
 
 
 def _prepare(path: Path, connections: Opener, space: Space | None, connection: sqlite3.Connection) -> None:
