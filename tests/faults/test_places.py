@@ -93,7 +93,14 @@ def test_damage_in_the_middle_is_found_by_the_check(filled, look):
         ("file/memory.db", "cannot be made"),
         ("folder", "name a file"),
         (":memory:", "'memory'"),
+        ("nul\0.db", "no file can be called"),
+        ("nul\0/memory.db", "no file can be called"),
+        ("half \ud83d.db", "no file can be called"),
+        ("x" * 250, "too long"),
+        ("x" * 300 + "/memory.db", "too long"),
+        ("/".join(["x" * 100] * 6), "too long"),
     ],
+    ids=range(9),
 )
 def test_a_place_where_no_file_can_be_is_refused(tmp_path, place, match):
     (tmp_path / "file").touch()

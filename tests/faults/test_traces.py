@@ -118,7 +118,9 @@ def test_a_log_that_somebody_reads_is_emptied_when_they_are_done(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "statement", ["VACUUM", "UPDATE meta SET value = max", "PRAGMA wal_checkpoint"], ids=lambda s: s.split()[0]
+    "statement",
+    ["VACUUM", "UPDATE meta SET value = max", "PRAGMA wal_checkpoint"],
+    ids=lambda s: s.split()[0],
 )
 def test_an_erasure_that_was_cut_off_is_finished_when_the_store_is_opened(
     tmp_path, processes, look, statement

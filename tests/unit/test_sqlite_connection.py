@@ -81,6 +81,26 @@ def test_every_connection_is_set_up_alike(tmp_path, synchronous, number):
     assert found == [["wal", number, 1, 2, 4096]] * 2
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("readers", 0),
+        ("readers", 10_000),
+        ("busy_timeout", -1),
+        ("busy_timeout", float("inf")),
+        ("busy_timeout", float("nan")),
+        ("page_size", 0),
+        ("page_size", 1_000),
+        ("page_size", 131_072),
+        ("group", 0),
+        ("synchronous", "OFF"),
+    ],
+)
+def test_an_option_out_of_its_range_is_refused_at_once(tmp_path, option, value):
+    with pytest.raises(ValueError, match=option):
+        SqliteStore(path=tmp_path / "memory.db", **{option: value})
+
+
 def test_readers_cannot_write(tmp_path):
     async def scenario(store):
         with pytest.raises(StoreError):

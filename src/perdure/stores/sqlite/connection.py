@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -31,6 +32,9 @@ APPLICATION_ID: Final = 0x50455244
 CACHE_KIB: Final = 4_096
 LOG_BYTES: Final = 64 * 2**20
 """The write-ahead log is cut back to this size when a bulk load has made it larger."""
+
+LONGEST_PATH: Final = 500
+"""Bytes; SQLite takes 512, with the end that it gives the log's name."""
 
 NETWORK: Final = frozenset((
     "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.ceph", "fuse.davfs2", "fuse.gcsfuse", "fuse.glusterfs",
@@ -102,11 +106,12 @@ def check_place(path: Path) -> None:
     """Make the directory, and refuse, before SQLite touches anything, a path at which no store can be.
 
     Raises:
-        StoreUnwritable: no directory, no permission, or a network file system.
+        StoreUnwritable: no directory, no permission, a name that no file can have, or a network file system.
     """
     folder = path.parent
     if path.name == ":memory:":
         raise StoreUnwritable("a SQLite store is a file: use the provider 'memory' for one that is not kept")
+    _check_name(path)
     if path.is_dir():
         raise StoreUnwritable(f"{path} is a directory: name a file in it, as in {path / 'memory.db'}")
     try:
@@ -124,6 +129,29 @@ def check_place(path: Path) -> None:
             f"{path} is on a network file system ({kind}), where several machines would damage SQLite's log: "
             "put the store on a local disk"
         )
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a path that no file can have, nor those that SQLite puts beside it.
+
+    Raises:
+        StoreUnwritable: it is too long, it holds NUL or half of a surrogate pair, or nobody may look there.
+    """
+    told = repr(str(path)) if len(str(path)) < 100 else f"{str(path)[:100]!r}..."
+    try:
+        too_long = len(os.fsencode(path)) > LONGEST_PATH
+        with suppress(FileNotFoundError, NotADirectoryError):
+            Path(f"{path}-journal").stat()
+    except ValueError as error:
+        raise StoreUnwritable(f"no file can be called {told}: choose another path for the store") from error
+    except OSError as error:
+        too_long = error.errno == errno.ENAMETOOLONG
+        if not too_long:
+            raise StoreUnwritable(
+                f"{told} cannot be looked at ({error.strerror}): choose another path for the store"
+            ) from error
+    if too_long:
+        raise StoreUnwritable(f"the path {told} is too long: choose a shorter one for the store")
 
 
 def network_file_system(path: Path, mounts: Iterable[str]) -> str | None:

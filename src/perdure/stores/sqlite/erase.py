@@ -92,10 +92,14 @@ def remove_traces(connection: sqlite3.Connection) -> bool:
             _note(connection, "rewritten", erased)
         if truncated >= erased:
             return True
-        done = _truncate_log(connection) and whole  # the words of the rows themselves leave the log in any case
+        done = (
+            _truncate_log(connection) and whole
+        )  # the words of the rows themselves leave the log in any case
         if done:
             _note(connection, "truncated", erased)
-    except sqlite3.Error:  # somebody holds a lock, or the disk is full: the erasure itself is done, this comes later
+    except (
+        sqlite3.Error
+    ):  # somebody holds a lock, or the disk is full: the erasure itself is done, this comes later
         return False
     return done
 

@@ -21,6 +21,9 @@ from perdure.types import Change, Memory, Partition, Scope, Turn
 
 T = TypeVar("T")
 
+LONGEST_WAIT: Final = 86_400
+"""Seconds; SQLite counts milliseconds in 32 bits."""
+MOST_READERS: Final = 64
 MOST_WRITES: Final = 1_024
 """After so many writes at the latest, what could not be removed of erased words is tried again."""
 
@@ -44,6 +47,23 @@ class SqliteStore:
     """Of a new file; larger for vectors of more than 1,000 dimensions."""
     group: int = 256
     """So many commits that come together are made in one transaction, with one wait for the disk."""
+
+    def __post_init__(self) -> None:
+        """Refuse what SQLite would fail at later, or take for something else.
+
+        Raises:
+            ValueError: an option is out of its range.
+        """
+        sizes = [2**n for n in range(9, 17)]
+        for name, fits, range_ in (
+            ("synchronous", self.synchronous in ("FULL", "NORMAL"), "FULL or NORMAL"),
+            ("busy_timeout", 0 <= self.busy_timeout <= LONGEST_WAIT, f"seconds, from 0 to {LONGEST_WAIT}"),
+            ("readers", 1 <= self.readers <= MOST_READERS, f"from 1 to {MOST_READERS}"),
+            ("page_size", self.page_size in sizes, "a power of two from 512 to 65536"),
+            ("group", self.group >= 1, "1 or more"),
+        ):
+            if not fits:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: it has to be {range_}")
 
     async def open(self, space: Space | None) -> None:
         """Create or upgrade the file, check it, adopt or check the space."""
@@ -210,17 +230,6 @@ class SqliteStore:
         return explained(error, self._file)
 
 
-@dataclass(kw_only=True)
-class _Use:
-    """What there is while a store is open."""
-
-    writer: Crew
-    readers: Crew
-    space: Space | None = None
-    is_open: bool = False
-    traces: _Traces = field(default_factory=lambda: _Traces())
-
-
 @dataclass
 class _Traces:
     """When to try again to remove what is left of erased words: after 1, 2, 4 ... more writes.
@@ -241,6 +250,17 @@ class _Traces:
         """Begin the next pause, twice as long as the last, or none."""
         self.pause = 0 if done else min(2 * self.pause or 1, MOST_WRITES)
         self.left = self.pause
+
+
+@dataclass(kw_only=True)
+class _Use:
+    """What there is while a store is open."""
+
+    writer: Crew
+    readers: Crew
+    space: Space | None = None
+    is_open: bool = False
+    traces: _Traces = field(default_factory=_Traces)
 
 
 def _prepare(path: Path, connections: Opener, space: Space | None, connection: sqlite3.Connection) -> None:
