@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,9 @@ ROLES = {
 }
 """Roles that are understood, and the one word that we use for each."""
 
+MAX_DEPTH = 100
+"""Lists and objects within each other; far below where Python's own recursion ends, in every thread."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
@@ -53,11 +57,11 @@ def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, 
         scope: whose they are.
         now: when they are recorded.
         said_at: when they were said, for those without a `timestamp` of their own.
-        max_bytes: the bound for one text, in UTF-8.
+        max_bytes: the bound for one text, in UTF-8, and for the attachments of one message, as JSON.
 
     Raises:
         InvalidInput: something that is no message, an unknown role, or nothing at all to remember.
-        TooLarge: a text over the bound.
+        TooLarge: a text over the bound, or what is not text (images, files) together over it.
     """
     turns: list[Turn] = []
     skipped: list[Skipped] = []
@@ -82,7 +86,7 @@ def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, 
                     said_at=parse_moment(said["timestamp"]) if said.get("timestamp") is not None else said_at,
                     recorded_at=now,
                     speaker=_speaker(said.get("name"), where),
-                    attachments=attachments,
+                    attachments=tuple(json_copy(list(attachments), f"{where}.content", max_bytes)),
                 )
             )
     if not turns:
@@ -120,6 +124,55 @@ def bounded(text: str, max_bytes: int, where: str) -> str:
             "add it in parts, or raise settings.max_text_bytes"
         )
     return text
+
+
+def json_copy(value: object, where: str, max_bytes: int) -> Any:
+    """A copy of our own, if JSON holds the value without loss: the caller may go on changing theirs.
+
+    Raises:
+        InvalidInput: it would not come back from JSON as it is, or lists and objects stand too deep in each other.
+        TooLarge: it is over the bound (as JSON in UTF-8).
+    """
+    _weigh(value, where, max_bytes)
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{where} holds something that JSON cannot: {error}") from error
+    if len(clean(text, where).encode()) > max_bytes:
+        raise _too_large(where, max_bytes)
+    copy = json.loads(text)
+    if copy != value:
+        raise InvalidInput(
+            f"{where} would not come back as it is: use texts as keys, and lists instead of tuples"
+        )
+    return copy
+
+
+def _weigh(value: object, where: str, max_bytes: int) -> None:
+    """Refuse what is too deep or too large before JSON is made of it, which may be without end."""
+    size, rest = 0, [(value, 0)]
+    while rest:  # the innermost first, so that a circle ends at the greatest depth
+        item, depth = rest.pop()
+        if depth > MAX_DEPTH:
+            raise InvalidInput(
+                f"{where} nests more than {MAX_DEPTH} lists and objects in each other, perhaps in a circle"
+            )
+        size += 1 + (len(item) if isinstance(item, str) else 0)
+        if size > max_bytes:
+            raise _too_large(where, max_bytes)
+        if isinstance(item, Mapping):
+            rest += [(part, depth + 1) for pair in item.items() for part in pair]
+        elif isinstance(item, (list, tuple)):
+            rest += [(part, depth + 1) for part in item]
+        elif isinstance(item, int) and not -(2**63) <= item < 2**63:  # databases keep those inexactly
+            raise InvalidInput(f"{where} holds an integer beyond 64 bits: give it as a text")
+
+
+def _too_large(where: str, max_bytes: int) -> TooLarge:
+    return TooLarge(
+        f"{where} is over the bound of {max_bytes:,} bytes as JSON: "
+        "keep large files elsewhere and a reference here, or raise the bound in settings"
+    )
 
 
 def _listed(messages: Messages) -> Sequence[Message]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
-from perdure.engine.messages import bounded, clean
-from perdure.errors import InvalidInput, TooLarge
+from perdure.engine.messages import bounded, clean, json_copy
+from perdure.errors import InvalidInput
 from perdure.filters import Filter, parse
 from perdure.moments import parse_moment
 
@@ -27,6 +25,8 @@ class Keep:
 KEEP = Keep()
 
 MAX_RESULTS = 100_000
+MAX_WHOLE = 2**63 - 1
+"""The largest number that a store can count to."""
 
 
 def moment(value: When | None, name: str, *, day_end: bool = False) -> datetime | None:
@@ -40,15 +40,17 @@ def limit(top_k: int | None, limit: int | None, default: int) -> int:
         raise InvalidInput(f"top_k={top_k} and limit={limit} are two names of one argument: give one of them")
     if top_k is None and limit is None:
         return default
-    return count(top_k if top_k is not None else limit, "top_k" if top_k is not None else "limit")
+    name, asked = ("top_k", top_k) if top_k is not None else ("limit", limit)
+    return count(asked, name, most=MAX_RESULTS)
 
 
-def count(value: object, name: str) -> int:
+def count(value: object, name: str, *, most: int = MAX_WHOLE) -> int:
     """A whole number from 0 on."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidInput(f"{name}={value!r}: give a whole number")
-    if not 0 <= value <= MAX_RESULTS:
-        raise InvalidInput(f"{name}={value}: give a number from 0 to {MAX_RESULTS:,}")
+    if not 0 <= value <= most:
+        shown = value if abs(value) <= MAX_WHOLE else "…"  # thousands of digits cannot even be shown
+        raise InvalidInput(f"{name}={shown}: give a number from 0 to {most:,}")
     return value
 
 
@@ -116,24 +118,7 @@ def metadata(value: object, max_bytes: int) -> Mapping[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise InvalidInput(f"metadata is a {type(value).__name__}: give a dictionary")
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        same = json.loads(clean(text, "metadata")) == value
-    except InvalidInput:
-        raise
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"metadata holds something that JSON cannot: {error}") from error
-    if not same:
-        raise InvalidInput(
-            "metadata would not come back as it is: use texts as keys, and lists instead of tuples"
-        )
-    if len(text.encode()) > max_bytes:
-        raise TooLarge(
-            f"metadata is {len(text.encode()):,} bytes, over the bound of {max_bytes:,}: "
-            "keep large things elsewhere and a reference here, or raise settings.max_metadata_bytes"
-        )
-    _no_large_integers(value)
-    return json.loads(text)  # type: ignore[no-any-return]  # a copy of our own: the caller may go on changing theirs
+    return json_copy(value, "metadata", max_bytes)  # type: ignore[no-any-return]  # a mapping stays one
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any], max_bytes: int) -> Mapping[str, Any]:
@@ -151,17 +136,3 @@ def revision(text: object, data: object, max_bytes: int) -> str | None:
     if not isinstance(wanted, str) or not wanted.strip():
         raise InvalidInput("text is blank or no text: say what the memory shall be, or delete() it")
     return bounded(clean(wanted, "text"), max_bytes, "text")
-
-
-def _no_large_integers(value: object) -> None:
-    """Refuse integers that a database keeps as inexact numbers."""
-    if isinstance(value, Mapping):
-        for item in value.values():
-            _no_large_integers(item)
-    elif isinstance(value, list):
-        for item in value:
-            _no_large_integers(item)
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise InvalidInput("metadata holds an integer beyond 64 bits: give it as a text")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise InvalidInput("metadata holds a number that is not finite")

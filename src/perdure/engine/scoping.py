@@ -33,6 +33,8 @@ def _identifier(value: object, name: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= 10**255:  # Python makes no text of thousands of digits
+            raise InvalidInput(f"{name} is a number of more than 255 digits: an id is at most 256 characters")
         return str(value)
     if not isinstance(value, str):
         raise InvalidInput(f"{name} is a {type(value).__name__}: give a text")

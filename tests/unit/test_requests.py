@@ -1,0 +1,54 @@
+"""Arguments at their bounds: each is taken or refused in words, never with an error of Python's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perdure.engine import requests
+from perdure.engine.scoping import scope_of
+from perdure.errors import InvalidInput
+
+
+def deep(depth: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+def test_metadata_nested_too_deeply_is_refused_in_words() -> None:
+    assert requests.metadata(deep(100), 10_000) == deep(100)
+    for depth in (101, 5_000):
+        with pytest.raises(InvalidInput, match="metadata nests more than 100"):
+            requests.metadata(deep(depth), 100_000)
+
+
+def test_metadata_is_a_copy() -> None:
+    given = {"tags": ["a"]}
+    kept = requests.metadata(given, 100)
+    given["tags"].append("b")
+    assert kept == {"tags": ["a"]}
+
+
+def test_an_id_of_thousands_of_digits_is_refused_in_words() -> None:
+    assert scope_of("t", {"user_id": 17}).user_id == "17"
+    for value in (10**5000, -(10**5000)):
+        with pytest.raises(InvalidInput, match="user_id is a number of more than 255 digits"):
+            scope_of("t", {"user_id": value})
+
+
+def test_only_results_are_limited_not_what_is_passed_over() -> None:
+    assert requests.count(5_000_000, "offset") == 5_000_000
+    with pytest.raises(InvalidInput, match="limit=100001: give a number from 0 to 100,000"):
+        requests.limit(None, 100_001, 10)
+
+
+BEYOND = [-1, 2**63, 10**5000, -(10**5000), True, 1.5, "3", None]
+
+
+@pytest.mark.parametrize("value", BEYOND, ids=range(len(BEYOND)))  # the large ones have no names
+def test_what_no_store_can_count_to_is_refused(value: object) -> None:
+    with pytest.raises(InvalidInput, match="offset="):
+        requests.count(value, "offset")
