@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias, get_args
 
+from perdure.engine.messages import ROLES, clean, json_copy
+from perdure.engine.scoping import IDS, scope_of
 from perdure.errors import InvalidInput
 from perdure.moments import iso, parse_moment
 from perdure.ports import Export
-from perdure.types import Change, Memory, Mention, Partition, Scope, Turn
+from perdure.types import Change, Event, Kind, Memory, Mention, Origin, Partition, Scope, Turn
 
 FORMAT = 1
 """Raised when a record can no longer be read by the rules of an earlier one."""
 
+MAX_BYTES = 2**24
+"""Of one text, and of one record's metadata or attachments: more than the settings of any writer should allow."""
+
 _TYPES: dict[str, type[Turn | Memory | Change]] = {"turn": Turn, "memory": Memory, "change": Change}
-_TIMES = {
-    *("said_at", "recorded_at", "valid_from", "valid_to", "expires_at", "retired_at", "erased_at", "at"),
-}
-_TUPLES = {"attachments", "sources", "categories"}
+_OWNERS = tuple(f"{name.removesuffix('_id')}:" for name in IDS)
+
+Reader: TypeAlias = Callable[[Any], Any]
+"""From what JSON holds to a field's value; a ValueError says what is wrong with it."""
 
 
 def to_record(export: Export) -> dict[str, Any]:
@@ -30,25 +35,38 @@ def to_record(export: Export) -> dict[str, Any]:
     return {"perdure": FORMAT, "type": kind, "owner": export.partition.owner, **record}
 
 
+def from_records(records: Iterable[object], tenant: str) -> Iterator[Export]:
+    """The way back, line by line.
+
+    Raises:
+        InvalidInput: there are no lines at all; or, when its turn comes, a line is refused by `from_record`.
+    """
+    if not isinstance(records, Iterable):
+        raise InvalidInput(
+            f"records is a {type(records).__name__}: give a list of what export_records() gave, or a generator"
+        )
+    return (from_record(record, tenant, line) for line, record in enumerate(records, 1))
+
+
 def from_record(record: object, tenant: str, line: int) -> Export:
     """The way back; the tenant is the reader's own, whatever the writer's was.
 
+    A record is not trusted: whoever wrote it could have changed it.
+
     Raises:
-        InvalidInput: the record is of another kind or damaged; the message names its line.
+        InvalidInput: the record is of another kind or damaged; the message names its line and its field.
     """
-    if not isinstance(record, Mapping) or record.get("perdure") != FORMAT or record.get("type") not in _TYPES:
+    if not isinstance(record, Mapping) or record.get("perdure") != FORMAT:
         raise InvalidInput(f"line {line} is no record of a Perdure export (format {FORMAT})")
-    type_ = _TYPES[record["type"]]
+    kind = record.get("type")
+    if not isinstance(kind, str) or kind not in _TYPES:
+        raise InvalidInput(f"line {line}: type is none of {', '.join(_TYPES)}")
+    values = {f.name: _read(f, record, line) for f in fields(_TYPES[kind]) if _stands(f, record)}
     try:
-        values = {
-            field.name: _READERS.get(field.name, _as_is)(record[field.name])
-            for field in fields(type_)
-            if field.name in record
-        }
-        made = type_(**values)
-        owner = str(record["owner"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidInput(f"line {line} is a damaged {record['type']}: {error}") from error
+        made = _TYPES[kind](**values)
+        owner = _owner(record.get("owner"), made)
+    except ValueError as error:
+        raise InvalidInput(f"line {line}: owner: {error}") from error
     if not isinstance(made, Change):
         made = replace(made, scope=replace(made.scope, tenant=tenant))
     return Export(Partition(tenant, owner), made)
@@ -58,8 +76,7 @@ def _plain(value: object) -> Any:
     if isinstance(value, datetime):
         return iso(value)
     if isinstance(value, Scope):
-        ids = ("user_id", "agent_id", "app_id", "run_id")
-        return {name: getattr(value, name) for name in ids if getattr(value, name) is not None}
+        return {name: getattr(value, name) for name in IDS if getattr(value, name) is not None}
     if isinstance(value, Mention):
         return {"text": value.text, "start": iso(value.start), "end": iso(value.end)}
     if isinstance(value, tuple):
@@ -67,19 +84,124 @@ def _plain(value: object) -> Any:
     return value
 
 
-def _as_is(value: Any) -> Any:
+def _stands(field: Field[Any], record: Mapping[Any, Any]) -> bool:
+    """Whether a field is to be read: it is there, or it may not be absent."""
+    required = field.default is MISSING and field.default_factory is MISSING
+    absent = field.name not in record or (field.default is None and record[field.name] is None)
+    return required or not absent
+
+
+def _read(field: Field[Any], record: Mapping[Any, Any], line: int) -> Any:
+    if field.name not in record:
+        raise InvalidInput(f"line {line}: {field.name} is missing")
+    try:
+        return _READERS[field.name](record[field.name])
+    except ValueError as error:
+        raise InvalidInput(f"line {line}: {field.name}: {error}") from error
+
+
+def _owner(value: object, made: Turn | Memory | Change) -> str:
+    """Whose partition it goes to: a record's own scope decides that, and a change has none."""
+    owner = _text(value)
+    if not isinstance(made, Change):
+        if owner != made.scope.partition.owner:
+            raise ValueError("not the one whom the record's scope names")
+        return owner
+    if not owner.startswith(_OWNERS):
+        raise ValueError("expected one like user:…, agent:…, app:… or run:…")
+    kind, _, name = owner.partition(":")
+    _scope({f"{kind}_id": name})
+    return owner
+
+
+def _scope(value: Any) -> Scope:
+    if not isinstance(value, dict) or not value or not value.keys() <= set(IDS):
+        raise ValueError(f"expected one or more of {', '.join(IDS)}")
+    scope = scope_of("", {name: _id(text) for name, text in value.items()})
+    if any(getattr(scope, name) != text for name, text in value.items()):
+        raise ValueError("an id has blanks around it")
+    return scope
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a text, not a {type(value).__name__}")  # noqa: TRY004  # readers raise one kind
+    if len(clean(value, "it").encode()) > MAX_BYTES:
+        raise ValueError(f"over the bound of {MAX_BYTES:,} bytes")
     return value
 
 
-def _mentions(values: list[dict[str, str]]) -> tuple[Mention, ...]:
-    return tuple(
-        Mention(text=v["text"], start=parse_moment(v["start"]), end=parse_moment(v["end"])) for v in values
-    )
+def _id(value: Any) -> str:
+    text = _text(value)
+    if not 0 < len(text) <= 256 or not text.isprintable():
+        raise ValueError("expected 1 to 256 printable characters")
+    return text
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(_TIMES, parse_moment),
-    **dict.fromkeys(_TUPLES, tuple),
-    "scope": lambda ids: Scope(**ids),
-    "mentions": _mentions,
+def _moment(value: Any) -> datetime:
+    return parse_moment(_text(value), name="it")
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or not 1 <= value < 2**63:  # True is an int, but no number
+        raise ValueError("expected a whole number from 1 on")
+    return value
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError("expected a number from 0 to 1")
+    return float(value)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("expected a JSON object")  # noqa: TRY004  # readers raise one kind
+    return json_copy(value, "it", MAX_BYTES)  # type: ignore[no-any-return]  # an object stays one
+
+
+def _mention(value: Any) -> Mention:
+    if not isinstance(value, dict) or value.keys() != {"text", "start", "end"}:
+        raise ValueError("expected text, start and end")
+    return Mention(text=_text(value["text"]), start=_moment(value["start"]), end=_moment(value["end"]))
+
+
+def _one_of(*choices: str) -> Reader:
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return value
+
+    return read
+
+
+def _list_of(item: Reader) -> Reader:
+    def read(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError("expected a list")  # noqa: TRY004  # readers raise one kind
+        return tuple(item(part) for part in value)
+
+    return read
+
+
+_READERS: dict[str, Reader] = {
+    **dict.fromkeys(("id", "memory_id", "session", "write_id"), _id),
+    **dict.fromkeys(("text", "old_text", "new_text", "speaker", "derived_by", "actor", "reason"), _text),
+    **dict.fromkeys(
+        ("said_at", "recorded_at", "valid_from", "valid_to", "expires_at", "retired_at"), _moment
+    ),
+    **dict.fromkeys(("erased_at", "at"), _moment),
+    **dict.fromkeys(("version", "ord", "place", "seq"), _whole),
+    "kind": _one_of(*get_args(Kind)),
+    "origin": _one_of(*get_args(Origin)),
+    "event": _one_of(*get_args(Event)),
+    "role": _one_of(*dict.fromkeys(ROLES.values())),
+    "scope": _scope,
+    "salience": _share,
+    "metadata": _object,
+    "attachments": _list_of(_object),
+    "sources": _list_of(_id),
+    "categories": _list_of(_text),
+    "mentions": _list_of(_mention),
 }
+"""How each field is read; one name means one thing in all three types."""

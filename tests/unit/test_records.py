@@ -1,0 +1,187 @@
+"""Records of an export: they come back as they were, and none is believed that says something else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from perdure.engine.records import MAX_BYTES, from_record, from_records, to_record
+from perdure.errors import InvalidInput
+from perdure.ports import Export
+from perdure.types import Change, Memory, Mention, Partition, Scope, Turn
+
+WHEN = datetime(2025, 5, 1, 9, tzinfo=UTC)
+ALICE = Partition("t", "user:alice")
+SCOPE = Scope(user_id="alice", run_id="r", tenant="t")
+TURN = Turn(
+    id="m1",
+    scope=SCOPE,
+    role="user",
+    text="I like figs",
+    said_at=WHEN,
+    recorded_at=WHEN,
+    speaker="Alice",
+    session="r",
+    attachments=({"type": "image", "sizes": [1, None]},),
+)
+MEMORY = Memory(
+    id="m1",
+    text="I like figs since May",
+    scope=SCOPE,
+    said_at=WHEN,
+    recorded_at=WHEN,
+    kind="fact",
+    role="assistant",
+    speaker="Alice",
+    session="r",
+    sources=("m1",),
+    categories=("food",),
+    metadata={"x": [1, {"y": None}], "big": 2**63 - 1},
+    mentions=(Mention(text="May", start=WHEN, end=WHEN),),
+    origin="import",
+    derived_by="rules 1",
+    salience=0.5,
+    valid_from=WHEN,
+    valid_to=WHEN,
+    expires_at=WHEN,
+    retired_at=WHEN,
+    version=2,
+    ord=7,
+    place=3,
+)
+CHANGE = Change(
+    seq=7,
+    memory_id="m1",
+    event="UPDATE",
+    at=WHEN,
+    old_text="a",
+    new_text="b",
+    actor="ann",
+    reason="asked",
+    write_id="w1",
+)
+RECORDS = (TURN, MEMORY, CHANGE)
+
+
+def record_of(record: Turn | Memory | Change, **changed: object) -> dict[str, Any]:
+    return {**to_record(Export(ALICE, record)), **changed}
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_record_comes_back_from_json_as_it_was(record: Turn | Memory | Change) -> None:
+    text = json.dumps(record_of(record))
+    assert from_record(json.loads(text), "t", 1) == Export(ALICE, record)
+
+
+def test_the_reader_decides_the_tenant() -> None:
+    there = from_record(record_of(MEMORY), "other", 1)
+    assert there.partition == Partition("other", "user:alice")
+    assert isinstance(there.record, Memory)
+    assert there.record.scope.tenant == "other"
+
+
+def test_an_erased_turn_without_words_is_a_record() -> None:
+    erased = replace(MEMORY, text="", erased_at=WHEN)
+    assert from_record(record_of(erased), "t", 1).record == erased
+
+
+@pytest.mark.parametrize("record", [TURN, MEMORY])
+@pytest.mark.parametrize("owner", ["user:bob", "run:r", "alice", "", None, 5, "user:alice "])
+def test_a_record_goes_to_nobody_but_the_owner_whom_its_scope_names(
+    record: Turn | Memory, owner: object
+) -> None:
+    with pytest.raises(InvalidInput, match="line 3: owner"):
+        from_record(record_of(record, owner=owner), "t", 3)
+
+
+@pytest.mark.parametrize(
+    "owner", ["alice", "", None, 5, "user:", "user: a", "user:a\n", "team:x", "user:" + "x" * 257]
+)
+def test_a_change_names_an_owner_that_can_be(owner: object) -> None:
+    with pytest.raises(InvalidInput, match="line 3: owner"):
+        from_record(record_of(CHANGE, owner=owner), "t", 3)
+
+
+CIRCLE: list[Any] = []
+CIRCLE.append(CIRCLE)
+NO_TEXT = (5, ["a"], "a\0", "\ud800", "x" * (MAX_BYTES + 1))
+NO_ID = (5, "", "a\nb", "x" * 257, "\ud800")
+NO_MOMENT: tuple[object, ...] = (5, [], "soon", "2025-13-01")
+NO_WHOLE = (0, -1, "x", 1.0, True, 10**30)
+NO_CHOICE: tuple[object, ...] = ("zz", 5, [], "")
+NO_OBJECT = (5, [1], {1: 2}, {"a": CIRCLE}, {"a": 2**64}, {"a": float("nan")})
+REFUSED: list[tuple[Turn | Memory | Change, str, tuple[object, ...]]] = [
+    *((TURN, name, NO_TEXT) for name in ("text", "speaker")),
+    *((TURN, name, NO_ID) for name in ("id", "session")),
+    *((TURN, name, NO_MOMENT) for name in ("said_at", "recorded_at")),
+    (TURN, "role", NO_CHOICE),
+    (TURN, "attachments", (5, "abc", ["a"], *([value] for value in NO_OBJECT))),
+    *((MEMORY, name, NO_TEXT) for name in ("text", "speaker", "derived_by")),
+    *((MEMORY, name, NO_ID) for name in ("id", "session")),
+    *((MEMORY, name, NO_MOMENT) for name in ("said_at", "recorded_at", "valid_from", "valid_to")),
+    *((MEMORY, name, NO_MOMENT) for name in ("expires_at", "retired_at", "erased_at")),
+    *((MEMORY, name, NO_CHOICE) for name in ("kind", "role", "origin")),
+    *((MEMORY, name, NO_WHOLE) for name in ("version", "ord", "place")),
+    (MEMORY, "metadata", NO_OBJECT),
+    (MEMORY, "categories", (5, "abc", [5], ["\0"])),
+    (MEMORY, "sources", (5, "abc", [5], [""])),
+    (MEMORY, "mentions", (5, [5], [{}], [{"text": 5, "start": "2025", "end": "2025"}])),
+    (MEMORY, "salience", ("x", None, -0.1, 1.1, float("nan"), True)),
+    (MEMORY, "scope", (5, {}, {"user_id": 5}, {"user_id": ""}, {"user_id": None}, {"user_id": "*"})),
+    (MEMORY, "scope", ({"user_id": " alice"}, {"tenant": "zz", "user_id": "alice"}, {"team_id": "a"})),
+    (CHANGE, "seq", NO_WHOLE),
+    (CHANGE, "event", NO_CHOICE),
+    (CHANGE, "at", NO_MOMENT),
+    *((CHANGE, name, NO_ID) for name in ("memory_id", "write_id")),
+    *((CHANGE, name, NO_TEXT) for name in ("old_text", "new_text", "actor", "reason")),
+]
+
+
+def test_every_field_is_examined() -> None:
+    examined = {(type(record), name) for record, name, _ in REFUSED} | {(Turn, "scope")}
+    assert examined == {(type(record), field.name) for record in RECORDS for field in fields(record)}
+
+
+@pytest.mark.parametrize(
+    ("record", "name", "values"), REFUSED, ids=lambda part: part if isinstance(part, str) else ""
+)
+def test_what_a_field_cannot_hold_is_refused_by_line_and_field(
+    record: Turn | Memory | Change, name: str, values: tuple[object, ...]
+) -> None:
+    for value in values:
+        with pytest.raises(InvalidInput, match=f"line 3: {name}: "):
+            from_record(record_of(record, **{name: value}), "t", 3)
+
+
+def test_what_may_be_absent_may_be_null() -> None:
+    loose = replace(MEMORY, place=None, speaker=None)
+    assert from_record(record_of(loose, place=None, speaker=None), "t", 1).record == loose
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_what_is_needed_may_not_be_missing(record: Turn | Memory | Change) -> None:
+    plain = record_of(record)
+    del plain["memory_id" if isinstance(record, Change) else "text"]
+    with pytest.raises(InvalidInput, match=r"line 3: (memory_id|text) is missing"):
+        from_record(plain, "t", 3)
+
+
+@pytest.mark.parametrize(
+    "record", [None, 5, "x", [], {}, {"perdure": 2}, {"perdure": 1}, {"perdure": 1, "type": []}]
+)
+def test_what_is_no_record_is_refused_by_line(record: object) -> None:
+    with pytest.raises(InvalidInput, match="line 3"):
+        from_record(record, "t", 3)
+
+
+def test_records_are_something_that_can_be_gone_through() -> None:
+    for value in (None, 5):
+        with pytest.raises(InvalidInput, match="records is a "):
+            from_records(value, "t")  # type: ignore[arg-type]  # the very mistake
+    assert [made.record for made in from_records([record_of(record) for record in RECORDS], "t")] == list(
+        RECORDS
+    )
