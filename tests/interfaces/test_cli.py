@@ -189,7 +189,7 @@ def test_erased_words_are_gone_from_the_history(answer):
         (["erase", "x", "-u", "maya", "--yes"], 2, "InvalidInput"),
         (["update", "x", "y", "--expires", "2031-01-01", "--never-expires"], 2, "InvalidInput"),
         (["forget"], 2, "InvalidInput"),
-        (["import", "/nowhere/at/all", "-u", "maya"], 1, "OSError"),
+        (["import", "/nowhere/at/all", "-u", "maya"], 2, "InvalidInput"),
         (["stats", "--config", "/nowhere/at/all"], 4, "ConfigurationError"),
     ],
 )
@@ -396,3 +396,51 @@ def test_a_measurement_needs_its_files(perdure):
     code, _, err = perdure("eval", "retrieval")
     assert code == 2
     assert "--conversations" in err
+
+
+# --- what files and options can hold -------------------------------------------------------------------------
+
+
+DEEP = "[" * 100_000
+LONG = "1" * 5_000
+
+
+@pytest.mark.parametrize(
+    "text", [DEEP, f'{{"a": {DEEP}', f"[{LONG}]", f'{{"perdure": 1}}\n{DEEP}', f'{{"perdure": 1}}\n{LONG}']
+)
+@pytest.mark.parametrize("form", ["auto", "messages", "records"])
+def test_json_that_cannot_be_read_is_refused_in_words(perdure, form, text):
+    whose = [] if "perdure" in text or form == "records" else ["-u", "maya"]
+    code, out, err = perdure("import", "-", "--format", form, *whose, "--dry-run", "--json", stdin=text)
+    assert (code, out) == (2, "")
+    assert json.loads(err)["error"]["type"] == "InvalidInput"
+
+
+@pytest.mark.parametrize("depth", [150, *range(900, 1_000, 7)])
+def test_an_attachment_nested_too_deeply_is_refused_in_words(perdure, depth):
+    part = '{"type": "image", "a": ' + "[" * depth + "]" * depth + "}"
+    text = f'[{{"role": "user", "content": [{{"type": "text", "text": "look"}}, {part}]}}]'
+    code, _, err = perdure("import", "-", "-u", "maya", "--json", stdin=text)
+    assert (code, json.loads(err)["error"]["type"]) == (2, "InvalidInput")
+
+
+@pytest.mark.parametrize("value", [DEEP, f'{{"a": {LONG}}}'])
+def test_an_option_that_cannot_be_read_is_refused_in_words(perdure, value):
+    code, _, err = perdure("add", "I like tea", "-u", "maya", "--metadata", value, "--json")
+    assert (code, json.loads(err)["error"]["type"]) == (2, "InvalidInput")
+
+
+@pytest.mark.parametrize("command", [["import", "-u", "maya"], ["export"]])
+@pytest.mark.parametrize("place", ["", "none/x.jsonl"])
+def test_a_file_that_cannot_be_used_is_the_callers_to_mend(perdure, tmp_path, command, place):
+    code, _, err = perdure(*command, str(tmp_path / place), "--json")
+    told = json.loads(err)["error"]
+    assert (code, told["type"]) == (2, "InvalidInput")
+    assert str(tmp_path) in told["message"]
+    assert ".part" not in told["message"]
+
+
+def test_no_results_can_be_asked_for(answer):
+    remember(answer)
+    assert answer("search", "beagle", "-u", "maya", "--limit", "0")["results"] == []
+    assert answer("list", "-u", "maya", "--limit", "0")["results"] == []

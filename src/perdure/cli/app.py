@@ -15,6 +15,9 @@ from perdure.cli import care, demo, evaluation, files, memories, output
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 """The root of typer's own complaints, which is not exported: BadParameter, UsageError, this."""
 
+WRONG_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""A file that was named on the command line and cannot be used: another name mends the call."""
+
 WELCOME = """\
 [bold]Perdure[/] remembers what was said, and finds it again.
 
@@ -89,7 +92,8 @@ def _told(error: Exception) -> tuple[str, str, int]:
         return "Interrupted", "interrupted", 130
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
-        return "OSError", f"{error.filename}: {reason}" if error.filename else reason, 1
+        told = f"{error.filename}: {reason}" if error.filename else reason
+        return ("InvalidInput", told, 2) if isinstance(error, WRONG_FILE) else ("OSError", told, 1)
     place = "a fault of Perdure itself; PERDURE_DEBUG=1 shows where"
     return "InternalError", f"{type(error).__name__}: {error} ({place})", 1
 

@@ -113,6 +113,10 @@ def export(
         raise InvalidInput(
             "--json and an export to stdout exclude each other: the export is JSON lines already"
         )
+    if file.is_dir():
+        raise InvalidInput(f"{file} is a directory: give the name of a file in it")
+    if not file.parent.is_dir():
+        raise InvalidInput(f"{file.parent}: there is no such directory; create it first")
     whose = ids(user, agent, run, app_id)
     with output.progress("Exporting", machine=machine) as report:
         count = call(Where(path, config), lambda memory: _write(memory, file, whose, report))
@@ -175,7 +179,7 @@ def _is_export(text: str) -> bool:
     """Whether the first line is a record of `perdure export`."""
     try:
         first = json.loads(text.partition("\n")[0])
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also a number of thousands of digits, or nested too deeply
         return False
     return isinstance(first, dict) and "perdure" in first
 
@@ -196,9 +200,10 @@ def _records(lines: list[str], report: output.Report | None = None) -> Iterator[
     for number, text in enumerate(lines, 1):
         try:
             yield json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else error
             raise InvalidInput(
-                f"line {number}: not JSON ({error.msg}); expected a record of an export"
+                f"line {number}: not JSON ({reason}); expected a record of an export"
             ) from error
         if report is not None:
             report(number, len(lines))
@@ -237,13 +242,21 @@ async def _learn(
                 app_id=whose["app_id"],
             )
         )
-        content = json.dumps([done, session.id, session.messages], sort_keys=True)
-        key = f"import:{hashlib.sha256(content.encode()).hexdigest()}"
+        key = _key(done, session)
         added = await memory.add(list(session.messages), idempotency_key=key, **mine)
         stored += added["receipt"]["stored"]
         repeated += len(session.messages) if added["receipt"]["repeated"] else 0
         report(done, len(sessions))
     return {"stored": stored, "known_before": repeated}
+
+
+def _key(number: int, session: Session) -> str:
+    """What tells this session of a transcript from all others, and is the same the next time."""
+    try:
+        content = json.dumps([number, session.id, session.messages], sort_keys=True)
+    except RecursionError as error:  # what can only just be read cannot be written
+        raise InvalidInput(f"session {number}: an attachment nests lists and objects too deeply") from error
+    return f"import:{hashlib.sha256(content.encode()).hexdigest()}"
 
 
 async def _write(memory: AsyncMemory, file: Path, whose: Ids, report: output.Report) -> int:

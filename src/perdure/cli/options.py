@@ -85,7 +85,10 @@ def json_object(text: str | None, option: str) -> dict[str, Any] | None:
         return None
     try:
         value = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # also a number of thousands of digits, or nested too deeply
         raise InvalidInput(
             f'{option} is not JSON ({error}): give an object like \'{{"key": "value"}}\''
         ) from error

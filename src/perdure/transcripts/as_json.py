@@ -58,6 +58,8 @@ def items(text: str) -> Iterator[Item]:
             raise InvalidInput(
                 f"line {error.lineno}: not JSON ({error.msg}); expected {MESSAGES_FORM}"
             ) from None
+        except ValueError as error:  # a number of thousands of digits
+            raise InvalidInput(f"line {line}: {error}; expected {MESSAGES_FORM}") from None
         except RecursionError:
             raise InvalidInput(f"line {line}: JSON nested too deeply; expected {MESSAGES_FORM}") from None
         number += 1
