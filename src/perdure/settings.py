@@ -36,7 +36,14 @@ class Settings:
         """
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ValueError("threshold is a number from 0 to 1")
-        for name in ("top_k", "max_text_bytes", "max_metadata_bytes", "max_query_bytes", "index_bytes", "workers"):
+        for name in (
+            "top_k",
+            "max_text_bytes",
+            "max_metadata_bytes",
+            "max_query_bytes",
+            "index_bytes",
+            "workers",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is a number from 1 on")
         if not self.repeat_window >= 0:

@@ -39,9 +39,7 @@ def test_the_story_names_its_turns_and_every_question_a_turn_of_its_user():
     assert len(turns) == sum(len(session.turns) for session in story.sessions) == 94
     asked = [question for question in story.questions if question.source]
     assert all(question.source in turns and question.source.startswith(question.user) for question in asked)
-    assert [question.ask for question in story.questions if not question.source] == [
-        "What is my blood type?"
-    ]
+    assert [question.ask for question in story.questions if not question.source] == ["What is my blood type?"]
     assert [session.start for session in story.sessions] == sorted(
         session.start for session in story.sessions
     )
