@@ -437,6 +437,37 @@ def test_an_export_comes_back_as_it_was(run: Any, tmp_path: Path) -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("run", ["sqlite"], indirect=True)
+def test_an_import_cannot_add_to_what_is_somebody_elses(run: Any) -> None:
+    async def scenario(memory: Engine, clock: Clock) -> None:
+        memory_id = (await memory.add("I live in Lisbon", user_id="alice"))["results"][0]["id"]
+        records = [record async for record in memory.export_records()]
+        [own] = [record for record in records if record["type"] == "memory"]
+        forged = {**own, "scope": {"user_id": "bob"}, "owner": "user:bob", "version": 2, "text": "Not hers"}
+        with pytest.raises(errors.Conflict):
+            await memory.import_records([forged])
+        assert (await memory.get(memory_id))["memory"] == "I live in Lisbon"
+        with pytest.raises(errors.InvalidInput):
+            await memory.import_records(None)  # type: ignore[arg-type]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("run", ["sqlite"], indirect=True)
+def test_a_backup_that_cannot_be_written_is_told_apart(run: Any, tmp_path: Path) -> None:
+    async def scenario(memory: Engine, clock: Clock) -> None:
+        await memory.add("I live in Lisbon", user_id="alice")
+        (tmp_path / "file").write_text("")
+        with pytest.raises(errors.PerdureError):
+            await memory.backup(tmp_path / "file" / "below.db")
+        for nothing in (None, "", "a\0b"):
+            with pytest.raises(errors.InvalidInput):
+                await memory.backup(nothing)  # type: ignore[arg-type]
+        assert (await memory.backup(tmp_path / "copy.db"))["bytes"] > 0
+
+    run(scenario)
+
+
 def test_conversations_run_in_sessions(run: Any) -> None:
     async def scenario(memory: Engine, clock: Clock) -> None:
         await memory.add("one thing I said", user_id="maya")

@@ -6,7 +6,6 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from perdure.arguments import verb
@@ -24,7 +23,7 @@ from perdure.engine.shape import (
     change_dict,
     memory_dict,
 )
-from perdure.errors import InvalidInput, NotFound
+from perdure.errors import InvalidInput, NotFound, StoreUnwritable
 from perdure.moments import iso
 from perdure.ports import Backups, Committed, Write
 from perdure.types import LISTED_SALIENCE, Memory, Turn
@@ -399,9 +398,14 @@ class Engine(Core):
             raise InvalidInput(
                 f"{type(self._store).__name__} cannot make backups by itself: use its own tools"
             )
-        target = Path(path)
-        await self._store.backup(target)
-        return {"path": str(target), "bytes": (await self._work(target.stat)).st_size}
+        target = requests.file_path(path)
+        try:
+            await self._store.backup(target)
+            return {"path": str(target), "bytes": (await self._work(target.stat)).st_size}
+        except OSError as error:
+            raise StoreUnwritable(
+                f"no backup can be written to {str(target)[:200]!r}: {error.strerror}"
+            ) from error
 
     @verb
     async def stats(self) -> dict[str, Any]:

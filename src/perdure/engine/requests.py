@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from perdure.engine.messages import bounded, clean, json_copy
@@ -84,6 +86,13 @@ def identifier(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidInput(f"memory_id={value!r}: give the id of a memory, as results show it")
     return clean(value.strip(), "memory_id")
+
+
+def file_path(value: object) -> Path:
+    """The place of a file; `~` is the user's home."""
+    if not isinstance(value, (str, os.PathLike)) or not str(value).strip() or "\0" in str(value):
+        raise InvalidInput(f"path={str(value)[:40]!r}: give the name of a file")
+    return Path(value).expanduser()
 
 
 def idempotency(key: object) -> str | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from perdure.engine.records import from_record, to_record
+from perdure.engine.records import from_records, to_record
 from perdure.engine.scoping import Reach
 from perdure.errors import InvalidInput, ModelUnavailable, Unavailable
 from perdure.ports import Checks, Embedder, Entry, Export, Exports, Query, Reindexes, Space, Store, StoreStats
@@ -119,7 +119,7 @@ async def imported(
     if not isinstance(store, Exports):
         raise InvalidInput(f"{type(store).__name__} cannot take an import")
     counts = {"turns": 0, "memories": 0, "changes": 0, "new": 0}
-    for page in _pages((from_record(record, tenant, line) for line, record in enumerate(records, 1)), PAGE):
+    for page in _pages(from_records(records, tenant), PAGE):
         entries = await _entries(page, make)
         counts["new"] += await store.restore(page, entries)
         for export in page:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from perdure.errors import Conflict
 from perdure.moments import micros
 from perdure.ports import Entry, Export, Space
 from perdure.stores.sqlite import read, rows, spaces
@@ -102,10 +103,14 @@ def _restore_memory(shelf: Shelf, memory: Memory, entry: Entry | None, space: in
     The change that an export has of it comes next, perhaps in another call: until then it has no `write_id`.
     """
     versions = shelf.connection.execute(
-        "SELECT version, ord, place, retired_at FROM memories m JOIN partitions p ON p.id = m.partition "
+        "SELECT version, ord, place, retired_at, partition FROM memories m JOIN partitions p ON p.id = m.partition "
         "WHERE m.id = ? AND p.tenant = ? ORDER BY version",
         (memory.id, shelf.partition.tenant),
     ).fetchall()
+    if any(partition != shelf.id for *_, partition in versions):
+        raise Conflict(
+            f"the memory {memory.id!r} belongs to somebody else here: nothing of this page was taken in"
+        )
     if any(version >= memory.version for version, *_ in versions):
         return False
     shelf.seq += 1
