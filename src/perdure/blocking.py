@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
@@ -40,6 +40,27 @@ def blocking(
         return portal.run(method(engine, *args, **kwargs))
 
     return call
+
+
+def iterating(
+    method: Callable[Concatenate[A_co, P], AsyncIterator[R]],
+) -> Callable[Concatenate[Blocking[A_co], P], Iterator[R]]:
+    """The blocking twin of a method that gives one thing after another; each is waited for when it is asked for."""
+
+    @functools.wraps(method)
+    def call(self: Blocking[A_co], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        portal, engine = self._bind()
+        source = method(engine, *args, **kwargs)
+        while (item := portal.run(_next(source))) is not None:
+            yield item[0]
+
+    return call
+
+
+async def _next(source: AsyncIterator[R]) -> tuple[R] | None:
+    async for item in source:
+        return (item,)
+    return None
 
 
 class Blocking(Generic[A_co]):

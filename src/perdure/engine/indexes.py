@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from perdure.engine.index import PartitionIndex
-from perdure.ports import Store
+from perdure.ports import Delta, Store
 from perdure.types import Partition
 
 INLINE_ROWS = 500
@@ -55,8 +55,7 @@ class Indexes:
     async def at(self, partition: Partition, known_at: datetime) -> PartitionIndex:
         """An index of its own of what was known at an earlier moment; it is not kept."""
         index = PartitionIndex(self._dimensions)
-        delta = await self._store.load(partition, known_at=known_at)
-        index.apply(delta.rows, delta.dead, head=delta.head)
+        await self._take_in(index, await self._store.load(partition, known_at=known_at))
         return index
 
     def drop(self) -> None:
@@ -73,13 +72,16 @@ class Indexes:
         if stale or delta.head < index.head:  # entries were made again, or the partition is of another life
             index = PartitionIndex(self._dimensions)
             delta = await self._store.load(partition)
+        await self._take_in(index, delta)
+        self._keep(partition, index, delta.generation)
+        return index
+
+    async def _take_in(self, index: PartitionIndex, delta: Delta) -> None:
         if index.head == 0 and len(delta.rows) > INLINE_ROWS:
             # Nobody else holds a new index yet, so that a thread may fill it while the loop goes on.
             await self._work(partial(index.apply, delta.rows, delta.dead, head=delta.head))
         elif delta.head > index.head:
             index.apply(delta.rows, delta.dead, head=delta.head)
-        self._keep(partition, index, delta.generation)
-        return index
 
     def _keep(self, partition: Partition, index: PartitionIndex, generation: int) -> None:
         self._held[partition] = index

@@ -135,20 +135,26 @@ class Engine(Core):
             show_expired: also what has expired.
             show_superseded: also what is true no more.
         """
-        found = await self._search(
+        [found] = await self.search_many(
             [query],
-            reach=self._reach(ids(user_id, agent_id, app_id, run_id), filters, categories),
-            limit=requests.limit(top_k, limit, self._settings.top_k),
-            threshold=requests.threshold(threshold, self._default_threshold),
-            rerank=self._reranker is not None if rerank is None else rerank,
+            user_id=user_id,
+            agent_id=agent_id,
+            run_id=run_id,
+            app_id=app_id,
+            filters=filters,
+            categories=categories,
+            top_k=top_k,
+            limit=limit,
+            threshold=threshold,
+            rerank=rerank,
             explain=explain,
-            as_of=requests.moment(as_of, "as_of"),
-            known_at=requests.moment(known_at, "known_at"),
-            reference=requests.moment(reference_date, "reference_date"),
+            as_of=as_of,
+            known_at=known_at,
+            reference_date=reference_date,
             show_expired=show_expired,
             show_superseded=show_superseded,
         )
-        return found[0]
+        return found
 
     @verb
     async def search_many(
