@@ -1,6 +1,5 @@
 """Processes for tests, and a look at what they leave."""
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from perdure.stores.sqlite import SqliteStore
-from perdure.testing.store.scenes import SPACE
+from perdure.testing.store.scenes import played
 
 PROCESS = Path(__file__).with_name("process.py")
 
@@ -63,14 +62,6 @@ def look():
     """Ask an open store something."""
 
     def ask(path: Path, question: Callable[[SqliteStore], Awaitable[Any]], **options: Any) -> Any:
-        async def run() -> Any:
-            store = SqliteStore(path=path, **options)
-            await store.open(SPACE)
-            try:
-                return await question(store)
-            finally:
-                await store.aclose()
-
-        return asyncio.run(run())
+        return played(SqliteStore(path=path, **options), question)
 
     return ask

@@ -11,7 +11,7 @@ from perdure.errors import InvalidInput, StoreError, StoreUnwritable
 from perdure.ports import Query
 from perdure.stores.sqlite import SqliteStore, connection, read
 from perdure.stores.sqlite.connection import explained, network_file_system
-from perdure.testing.store.scenes import ALICE, SPACE, add, batch, query, said
+from perdure.testing.store.scenes import ALICE, SPACE, add, batch, played, query, said
 
 MOUNTS = [
     "/dev/sda1 / ext4 rw 0 0",
@@ -22,15 +22,7 @@ MOUNTS = [
 
 
 def play(path, scenario, **options):
-    async def run():
-        store = SqliteStore(path=path, **options)
-        await store.open(SPACE)
-        try:
-            return await scenario(store)
-        finally:
-            await store.aclose()
-
-    return asyncio.run(run())
+    return played(SqliteStore(path=path, **options), scenario)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
 """What a store does for its keepers: indexes told of new entries, keys forgotten when nobody asks for them."""
 
-import asyncio
-
 import pytest
 
 from perdure.engine.indexes import Indexes
 from perdure.ports import Entry
 from perdure.stores.sqlite import SqliteStore
-from perdure.testing.store.scenes import ALICE, BOB, NOW, SPACE, add, batch, moment, said
+from perdure.testing.store.scenes import ALICE, BOB, NOW, SPACE, add, batch, moment, played, said
 
 
 async def at_once(work):
@@ -20,15 +18,7 @@ def path(tmp_path):
 
 
 def play(path, scenario):
-    async def run():
-        store = SqliteStore(path=path)
-        await store.open(SPACE)
-        try:
-            return await scenario(store)
-        finally:
-            await store.aclose()
-
-    return asyncio.run(run())
+    return played(SqliteStore(path=path), scenario)
 
 
 def test_an_index_is_read_again_when_another_process_made_its_entries_again(path):

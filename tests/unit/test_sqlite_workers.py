@@ -9,7 +9,7 @@ import pytest
 
 from perdure.errors import Closed, StoreBusy
 from perdure.stores.sqlite import SqliteStore
-from perdure.testing.store.scenes import ALICE, SPACE, add, batch, query, said
+from perdure.testing.store.scenes import ALICE, SPACE, add, batch, played, query, said
 
 
 @pytest.fixture
@@ -18,15 +18,7 @@ def path(tmp_path):
 
 
 def play(path, scenario, **options):
-    async def run():
-        store = SqliteStore(path=path, **options)
-        await store.open(SPACE)
-        try:
-            return await scenario(store)
-        finally:
-            await store.aclose()
-
-    return asyncio.run(run())
+    return played(SqliteStore(path=path, **options), scenario)
 
 
 def locked(path):

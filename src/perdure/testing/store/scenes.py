@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from perdure.ids import new_id
 from perdure.ports import Batch, Committed, Delta, Entry, EntryRow, Query, Space, Store, Write
 from perdure.types import Memory, Scope, Turn
+
+R = TypeVar("R")
+Opened = TypeVar("Opened", bound=Store)
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SPACE = Space(analyzer=1, model="small/1", dimensions=4)
@@ -120,6 +123,19 @@ class Replica:
         self.head = delta.head
 
 
+def played(store: Opened, scenario: Callable[[Opened], Awaitable[R]], *, space: Space | None = SPACE) -> R:
+    """What a scenario gives, on a store that is opened for it and closed after it."""
+
+    async def run() -> R:
+        try:
+            await store.open(space)
+            return await scenario(store)
+        finally:
+            await store.aclose()
+
+    return asyncio.run(run())
+
+
 class Play:
     """Runs scenarios on the store of a test class."""
 
@@ -130,13 +146,8 @@ class Play:
     def play(self, folder: Path, *scenarios: Scenario, space: Space | None = SPACE) -> None:
         """Run scenarios one after another on one open store."""
 
-        async def run() -> None:
-            store = self.make(folder)
-            try:
-                await store.open(space)
-                for scenario in scenarios:
-                    await scenario(store)
-            finally:
-                await store.aclose()
+        async def whole(store: Store) -> None:
+            for scenario in scenarios:
+                await scenario(store)
 
-        asyncio.run(run())
+        played(self.make(folder), whole, space=space)
