@@ -26,7 +26,6 @@ friday sunday march april june october plan start finish learn teach practice re
 call send meet help try stop change move buy sell cook eat drink sleep dream remember forget allergic vegetarian
 favourite blue green red small large old young warm cold fresh sweet strong simple difficult interesting important
 """
-SYLLABLES = "ba be da do fa ga ka ki la le lo ma mi mo na ne no pa ra re ri ro sa se ta te ti to va vi za lin mar ton ver den"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +38,15 @@ class Row:
 
 @functools.cache
 def vocabulary(size: int = 5000) -> tuple[str, ...]:
-    """Real words first, then invented ones: the long tail of names and terms that every archive has."""
-    rng, syllables = np.random.default_rng(7), SYLLABLES.split()
-    words = dict.fromkeys(COMMON_WORDS.split())
+    """Common words first, then compounds of two, as "bookgarden": the long tail of names and terms of every archive.
+
+    A model's tokenizer makes two pieces of a compound, so that a text has as many pieces as one of real chats.
+    """
+    rng, common = np.random.default_rng(7), COMMON_WORDS.split()
+    words = dict.fromkeys(common)
+    parts = [word for word in common if len(word) > 3]
     while len(words) < size:
-        words.setdefault("".join(rng.choice(syllables, size=rng.integers(2, 5))))
+        words.setdefault("".join(rng.choice(parts, size=2)))
     return tuple(words)
 
 
@@ -64,11 +67,11 @@ def rows(count: int, *, users: int, seed: int = 1) -> list[Row]:
 
 
 def questions(of: list[Row], count: int, *, seed: int = 2) -> list[tuple[Row, str]]:
-    """`count` rows with a question that uses six of the row's words, rare ones first."""
+    """`count` rows with a question that uses three of the row's words, rare ones first: as long as a question in a chat."""
     rng = np.random.default_rng(seed)
     rank = {word: number for number, word in enumerate(vocabulary())}
     chosen = [of[i] for i in rng.choice(len(of), size=count, replace=count > len(of))]
-    return [(row, f"What about {' '.join(_rarest(row.text, rank, 6))}?") for row in chosen]
+    return [(row, f"What about {' '.join(_rarest(row.text, rank, 3))}?") for row in chosen]
 
 
 def _rarest(text: str, rank: dict[str, int], count: int) -> list[str]:

@@ -162,17 +162,9 @@ def rank(
         wanted: rows that may be returned.
         recipe: the numbers to use, else the ones measured best for the case.
     """
-    seen: Mask = index.alive.values if visible is None else visible & index.alive.values
-    wanted = seen if wanted is None else seen & wanted
-    cosines = index.cosines(vector) if vector is not None and index.has_vectors else None
-    case = _Case(index, query, seen, recipe or (WORDS_ONLY if cosines is None else WITH_VECTORS))
-    evidence = case.words()
-    meaning = None if cosines is None else case.meaning(cosines, evidence)
-    strengths = case.adjusted(evidence.scores if meaning is None else evidence.scores + meaning, evidence)
-    rows = _top(strengths, wanted, limit)
-    found = strengths[rows]
-    sure = case.sureness(evidence, cosines, wanted)
-    return Ranked(rows=rows, scores=_scored(found, sure), strengths=found, evidence=evidence, meaning=meaning)
+    with_vectors = vector is not None and index.has_vectors
+    ranking = Ranking(index, query, visible=visible, with_vectors=with_vectors, recipe=recipe)
+    return ranking.best(vector, wanted=wanted, limit=limit)
 
 
 class _Found(NamedTuple):
@@ -201,16 +193,46 @@ class _Found(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """One query to one index."""
+class Ranking:
+    """One query to one index as it is now: the words at once, then the best rows when the vector is known."""
 
-    index: PartitionIndex
-    query: QueryWords
-    seen: Mask
-    recipe: Recipe
+    def __init__(
+        self,
+        index: PartitionIndex,
+        query: QueryWords,
+        *,
+        visible: Mask | None = None,
+        with_vectors: bool,
+        recipe: Recipe | None = None,
+    ) -> None:
+        """Weigh the words; the arguments are those of `rank`, and `with_vectors` tells whether a vector will come."""
+        self.index = index
+        self.query = query
+        self.with_vectors = with_vectors
+        self.recipe = recipe or (WITH_VECTORS if with_vectors else WORDS_ONLY)
+        self.seen: Mask = index.alive.values.copy() if visible is None else visible & index.alive.values
+        self.evidence = self._words()
+        self._version = index.version
 
-    def words(self) -> Evidence:
+    def stands(self, *, with_vectors: bool) -> bool:
+        """Whether the index is still the same, and a vector came as expected."""
+        return self._version == self.index.version and self.with_vectors == with_vectors
+
+    def best(
+        self, vector: NDArray[np.float32] | None, *, wanted: Mask | None = None, limit: int = 10
+    ) -> Ranked:
+        """The best rows."""
+        evidence = self.evidence
+        wanted = self.seen if wanted is None else self.seen & wanted
+        cosines = self.index.cosines(vector) if vector is not None and self.with_vectors else None
+        meaning = None if cosines is None else self._meaning(cosines)
+        strengths = self._adjusted(evidence.scores if meaning is None else evidence.scores + meaning)
+        rows = _top(strengths, wanted, limit)
+        found = strengths[rows]
+        scores = _scored(found, self._sureness(cosines, wanted))
+        return Ranked(rows=rows, scores=scores, strengths=found, evidence=evidence, meaning=meaning)
+
+    def _words(self) -> Evidence:
         """How well every row, with its neighbours, holds the words of the query."""
         index, recipe = self.index, self.recipe
         hashes = self.query.hashes(index.languages)
@@ -237,19 +259,19 @@ class _Case:
         scores[~self.seen] = 0
         return Evidence(words=self.query.words, shares=shares, named=named, scores=scores)
 
-    def meaning(self, cosines: Scores, evidence: Evidence) -> Scores:
+    def _meaning(self, cosines: Scores) -> Scores:
         """What the vectors add: most for a statement, and where the words explain little."""
         recipe = self.recipe
         weight = recipe.meaning * (recipe.statement if self.query.is_statement else 1)
-        weight *= 1 + max(0.0, 1 - float(evidence.scores.max()))
+        weight *= 1 + max(0.0, 1 - float(self.evidence.scores.max()))
         return np.float32(weight) * self._likeness(cosines)
 
-    def adjusted(self, scores: Scores, evidence: Evidence) -> Scores:
+    def _adjusted(self, scores: Scores) -> Scores:
         """What a row is for: questions tell less, a time is told where one is asked for, users know themselves."""
         flags, recipe = self.index.flags.values, self.recipe
         scores = scores - recipe.question * np.abs(scores) * ((flags & SHORT_QUESTION) > 0)
         if self.query.asks_when:
-            tells = ((flags & TELLS_TIME) > 0) & (evidence.scores > 0)
+            tells = ((flags & TELLS_TIME) > 0) & (self.evidence.scores > 0)
             scores[tells] += recipe.when * self._best(scores)
         if self.query.first_person:
             own = self.index.from_user.values
@@ -257,10 +279,10 @@ class _Case:
             scores[own & ((flags & STANDING) > 0)] += recipe.standing * self._best(scores)
         return scores
 
-    def sureness(self, evidence: Evidence, cosines: Scores | None, wanted: Mask) -> float:
+    def _sureness(self, cosines: Scores | None, wanted: Mask) -> float:
         """The probability that any of the wanted rows has to do with the query, on absolute evidence."""
         recipe = self.recipe
-        words = min(1.2, float(np.max(evidence.scores, where=wanted, initial=0.0)))
+        words = min(1.2, float(np.max(self.evidence.scores, where=wanted, initial=0.0)))
         nearness = 0.0
         if cosines is not None:
             meant = wanted & ~np.isnan(cosines)

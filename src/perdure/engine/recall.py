@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perdure.engine.indexes import Indexes
-from perdure.engine.rank import Ranked, rank
+from perdure.engine.rank import Ranked, Ranking
 from perdure.engine.scoping import Reach
 from perdure.engine.words import QueryWords, read_query
 from perdure.moments import micros
@@ -117,9 +117,14 @@ class Recall:
         index = await self._index(partition, ask)
         if not len(index) or not limit:
             return []
+        async with self._one_by_one:
+            ranking = _ranking(index, ask, query)  # while the question is being embedded
+            await asyncio.sleep(0)
         ords, meant = await self._wanted(partition, ask), await vector()
         async with self._one_by_one:
-            found = _ranked(partition, index, ask, query=query, vector=meant, ords=ords, limit=limit)
+            if not ranking.stands(with_vectors=meant is not None and index.has_vectors):
+                ranking = _ranking(index, ask, query, with_vectors=meant is not None)
+            found = _best(partition, ranking, vector=meant, ords=ords, limit=limit)
             await asyncio.sleep(0)
         return found
 
@@ -180,12 +185,20 @@ class Recall:
         return sorted(judged, key=lambda hit: -hit.score)
 
 
-def _ranked(
+def _ranking(index: PartitionIndex, ask: Ask, query: QueryWords, *, with_vectors: bool = True) -> Ranking:
+    visible = index.visible(
+        micros(ask.now),
+        as_of=None if ask.as_of is None else micros(ask.as_of),
+        expired=ask.show_expired,
+        superseded=ask.show_superseded,
+    )
+    return Ranking(index, query, visible=visible, with_vectors=with_vectors and index.has_vectors)
+
+
+def _best(
     partition: Partition,
-    index: PartitionIndex,
-    ask: Ask,
+    ranking: Ranking,
     *,
-    query: QueryWords,
     vector: NDArray[np.float32] | None,
     ords: Sequence[int] | None,
     limit: int,
@@ -194,14 +207,8 @@ def _ranked(
 
     An index changes whenever the event loop goes on, and row numbers with it: what is in here must never wait.
     """
-    visible = index.visible(
-        micros(ask.now),
-        as_of=None if ask.as_of is None else micros(ask.as_of),
-        expired=ask.show_expired,
-        superseded=ask.show_superseded,
-    )
-    wanted = None if ords is None else index.mask(ords)
-    ranked = rank(index, query, vector, visible=visible, wanted=wanted, limit=limit)
+    index = ranking.index
+    ranked = ranking.best(vector, wanted=None if ords is None else index.mask(ords), limit=limit)
     return [
         _Candidate(partition, int(index.ords.values[row]), float(score), ranked, place)
         for place, (row, score) in enumerate(zip(ranked.rows, ranked.scores, strict=True))
