@@ -123,6 +123,8 @@ class Delta:
     generation: int = 0
     """Differs from an earlier answer's when entries were made again meanwhile: then what the reader holds is stale,
     and has to be loaded from the beginning."""
+    mark: object = None
+    """For `Store.stands`; nobody else's business."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +202,13 @@ class Store(Protocol):
 
     async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
         """What came after `since`; with `known_at`, all rows that were current then."""
+        ...
+
+    def stands(self, mark: object) -> bool:
+        """Whether a `load` would say nothing new since the one whose answer had this mark.
+
+        Tells at once, without waiting for anything; False when that is not possible.
+        """
         ...
 
     async def read(self, partition: Partition, ords: Sequence[int]) -> list[Memory]:

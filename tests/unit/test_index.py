@@ -134,7 +134,7 @@ def test_a_grown_index_answers_like_one_built_from_the_rows_alive(
 
 @given(st.lists(st.lists(st.integers(0, 5), max_size=8), max_size=12), st.sampled_from((0, 3, 8192)))
 def test_postings_find_each_row_with_its_count(rows: list[list[int]], tail: int) -> None:
-    postings = Postings(tail=tail)
+    postings = Postings(tail=(tail, tail))
     for number, tokens in enumerate(rows):
         postings.extend(np.array(tokens, np.uint64), np.full(len(tokens), number, np.int32))
     for token in range(6):

@@ -11,8 +11,10 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 Rows = NDArray[np.int32]
 Hashes = NDArray[np.uint64]
 
-TAIL_POSTINGS = 8192
-"""So many unsorted postings are cheaper to look through than to merge: a few microseconds for each term."""
+TAIL_FRACTION = 64
+"""A part in so many may be unsorted: then merging costs each posting as much as copying it so many times."""
+TAIL_POSTINGS = 512, 8192
+"""The least and the largest tail: looking through it takes microseconds for each term."""
 
 
 class Column(Generic[Scalar]):
@@ -60,11 +62,11 @@ class Postings:
     part when it has grown.
     """
 
-    __slots__ = ("_keys", "_rows", "_tail_keys", "_tail_rows", "_tail_size", "_tail_times", "_times")
+    __slots__ = ("_keys", "_rows", "_tail_bounds", "_tail_keys", "_tail_rows", "_tail_times", "_times")
 
-    def __init__(self, *, tail: int = TAIL_POSTINGS) -> None:
-        """`tail`: how many postings may wait to be merged."""
-        self._tail_size = tail
+    def __init__(self, *, tail: tuple[int, int] = TAIL_POSTINGS) -> None:
+        """`tail`: how many postings may wait to be merged when there are few, and when there are very many."""
+        self._tail_bounds = tail
         self._keys: Hashes = np.zeros(0, np.uint64)
         self._rows: Rows = np.zeros(0, np.int32)
         self._times: NDArray[np.float32] = np.zeros(0, np.float32)
@@ -85,7 +87,8 @@ class Postings:
         starts = np.flatnonzero(first)
         times = np.diff(starts, append=len(keys)).astype(np.float32)
         keys, rows = keys[starts], rows[starts]
-        if len(self._tail_keys.values) + len(keys) <= self._tail_size:
+        least, most = self._tail_bounds
+        if len(self._tail_keys.values) + len(keys) <= min(max(least, len(self._keys) // TAIL_FRACTION), most):
             self._tail_keys.extend(keys)
             self._tail_rows.extend(rows)
             self._tail_times.extend(times)
@@ -104,9 +107,10 @@ class Postings:
         steps = np.arange(len(places)) - (np.cumsum(counts) - counts)[places]
         found = starts[places] + steps
         rows, times = self._rows[found], self._times[found]
-        if not len(self._tail_keys.values):
+        tail = self._tail_keys.values
+        if not len(tail):
             return places, rows, times
-        late_places, late = np.nonzero(self._tail_keys.values == keys[:, None])
+        late_places, late = np.divmod(np.flatnonzero(tail == keys[:, None]), len(tail))
         return (
             np.concatenate((places, late_places.astype(np.int32))),
             np.concatenate((rows, self._tail_rows.values[late])),

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 from perdure.engine import ingest, requests
 from perdure.engine.indexes import Indexes
 from perdure.engine.rank import DEFAULT_THRESHOLD
-from perdure.engine.recall import Ask, Hit, Recall
+from perdure.engine.recall import Ask, Hit, Recall, together
 from perdure.engine.scoping import Reach, reach
 from perdure.engine.shape import (
     MemoryDict,
     Results,
     memory_dict,
 )
+from perdure.engine.turns import Turns
 from perdure.engine.words import ANALYZER_VERSION, pieces
 from perdure.errors import Closed, Conflict, ModelUnavailable, NotFound, Unavailable
 from perdure.ids import new_id
@@ -58,7 +59,8 @@ class Core:
             max_bytes=self._settings.index_bytes,
             work=self._work,
         )
-        self._recall = Recall(store, self._indexes, reranker)
+        self._turns = Turns()
+        self._recall = Recall(store, self._indexes, reranker, self._turns)
         self._reranker = reranker
         self._opening: asyncio.Task[None] | None = None
         self._space_checked = False
@@ -162,8 +164,8 @@ class Core:
         asks = [Ask(text=text, now=now, known_at=known_at, explain=explain, **asked) for text in texts]
         embedding = asyncio.ensure_future(self._vectors(texts))  # while the indexes are caught up
         try:
-            found = await asyncio.gather(
-                *(self._recall.search(ask, partial(_nth, embedding, i)) for i, ask in enumerate(asks))
+            found = await together(
+                [self._recall.search(ask, partial(_nth, embedding, i)) for i, ask in enumerate(asks)]
             )
             notes = (await embedding)[1]
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias
@@ -20,6 +21,15 @@ Work: TypeAlias = Callable[..., Awaitable[Any]]
 """Runs a function with its arguments in a thread of the engine's own."""
 
 
+@dataclass(slots=True)
+class _Held:
+    index: PartitionIndex
+    nbytes: int = 0
+    generation: int = 0
+    mark: object = None
+    """Of the newest load, for `Store.stands`."""
+
+
 class Indexes:
     """Least recently used first out; those who want the same partition share one load."""
 
@@ -28,10 +38,8 @@ class Indexes:
         self._work = work
         self._dimensions = dimensions
         self._max_bytes = max_bytes
-        self._held: OrderedDict[Partition, PartitionIndex] = OrderedDict()
+        self._held: OrderedDict[Partition, _Held] = OrderedDict()
         self._loading: dict[Partition, asyncio.Task[PartitionIndex]] = {}
-        self._sizes: dict[Partition, int] = {}
-        self._generations: dict[Partition, int] = {}
         self.nbytes = 0
         """Bytes held by all indexes together."""
 
@@ -41,6 +49,10 @@ class Indexes:
         A load that is under way may have read the store before this call began, so it is waited for and
         followed by one of our own; several who wait share that one.
         """
+        held = self._held.get(partition)
+        if held is not None and self._store.stands(held.mark):
+            self._held.move_to_end(partition)
+            return held.index
         started = self._loading.get(partition)
         if started is not None:
             await asyncio.wait([started])
@@ -61,20 +73,21 @@ class Indexes:
     def drop(self) -> None:
         """Forget everything; it is read again when it is needed."""
         self._held.clear()
-        self._sizes.clear()
-        self._generations.clear()
         self.nbytes = 0
 
     async def _catch_up(self, partition: Partition) -> PartitionIndex:
-        index = self._held.get(partition) or PartitionIndex(self._dimensions)
-        delta = await self._store.load(partition, since=index.head)
-        stale = index.head > 0 and delta.generation != self._generations.get(partition)
-        if stale or delta.head < index.head:  # entries were made again, or the partition is of another life
-            index = PartitionIndex(self._dimensions)
+        held = self._held.get(partition) or _Held(PartitionIndex(self._dimensions))
+        delta = await self._store.load(partition, since=held.index.head)
+        stale = held.index.head > 0 and delta.generation != held.generation
+        if (
+            stale or delta.head < held.index.head
+        ):  # entries were made again, or the partition is of another life
+            held = _Held(PartitionIndex(self._dimensions))
             delta = await self._store.load(partition)
-        await self._take_in(index, delta)
-        self._keep(partition, index, delta.generation)
-        return index
+        await self._take_in(held.index, delta)
+        held.generation, held.mark = delta.generation, delta.mark
+        self._keep(partition, held)
+        return held.index
 
     async def _take_in(self, index: PartitionIndex, delta: Delta) -> None:
         if index.head == 0 and len(delta.rows) > INLINE_ROWS:
@@ -83,16 +96,15 @@ class Indexes:
         elif delta.head > index.head:
             index.apply(delta.rows, delta.dead, head=delta.head)
 
-    def _keep(self, partition: Partition, index: PartitionIndex, generation: int) -> None:
-        self._held[partition] = index
-        self._generations[partition] = generation
+    def _keep(self, partition: Partition, held: _Held) -> None:
+        before = self._held.get(partition)
+        self.nbytes -= before.nbytes if before else 0
+        held.nbytes = held.index.nbytes
+        self.nbytes += held.nbytes
+        self._held[partition] = held
         self._held.move_to_end(partition)
-        self.nbytes += index.nbytes - self._sizes.get(partition, 0)
-        self._sizes[partition] = index.nbytes
         while self.nbytes > self._max_bytes and len(self._held) > 1:
-            oldest, _ = self._held.popitem(last=False)
-            self.nbytes -= self._sizes.pop(oldest)
-            del self._generations[oldest]
+            self.nbytes -= self._held.popitem(last=False)[1].nbytes
 
     def _forget(self, partition: Partition, done: asyncio.Task[PartitionIndex]) -> None:
         if self._loading.get(partition) is done:

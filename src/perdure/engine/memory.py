@@ -70,6 +70,7 @@ class Engine(Core):
         Raises:
             InvalidInput: nobody is named, or there is nothing to remember; nothing was stored.
         """
+        await self._turns.take()
         now = self._clock()
         scope = scope_of(
             self._settings.tenant,
@@ -179,6 +180,7 @@ class Engine(Core):
         show_superseded: bool = False,
     ) -> list[Results]:
         """Several searches at once, with one call of the embedder; arguments as for `search`."""
+        await self._turns.take()
         return await self._search(
             requests.queries(queries),
             reach=self._reach(ids(user_id, agent_id, app_id, run_id), filters, categories),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from perdure.engine.indexes import Indexes
 from perdure.engine.rank import Ranked, Ranking
 from perdure.engine.scoping import Reach
+from perdure.engine.turns import Turns
 from perdure.engine.words import QueryWords, read_query
 from perdure.moments import micros
 from perdure.ports import Query, Reranker, Store
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from perdure.engine.index import PartitionIndex
+
+T = TypeVar("T")
 
 Vector: TypeAlias = "Callable[[], Awaitable[NDArray[np.float32] | None]]"
 """Gives a question's embedding, of unit length; None when there is no model."""
@@ -71,12 +74,11 @@ class _Candidate:
 class Recall:
     """Finds; the store tells the truth, the indexes are its shadow in memory."""
 
-    def __init__(self, store: Store, indexes: Indexes, reranker: Reranker | None) -> None:
+    def __init__(self, store: Store, indexes: Indexes, reranker: Reranker | None, turns: Turns) -> None:
         self._store = store
         self._indexes = indexes
         self._reranker = reranker
-        self._one_by_one = asyncio.Semaphore(1)
-        """Of many searches at once, one is ranked in each round of the event loop, which stays free for others."""
+        self._turns = turns
 
     async def search(self, ask: Ask, vector: Vector) -> list[Hit]:
         """What answers the question, best first.
@@ -90,7 +92,7 @@ class Recall:
         best: list[_Candidate] = []
         for start in range(0, len(partitions), PARTITIONS_AT_ONCE):
             group = partitions[start : start + PARTITIONS_AT_ONCE]
-            found = await asyncio.gather(*(self._within(p, ask, query, vector, depth) for p in group))
+            found = await together([self._within(p, ask, query, vector, depth) for p in group])
             best = sorted((c for part in (best, *found) for c in part), key=lambda c: -c.score)[:depth]
         hits = await self._read([c for c in best if c.score >= ask.threshold], explain=ask.explain)
         if self._reranks(ask):
@@ -117,16 +119,13 @@ class Recall:
         index = await self._index(partition, ask)
         if not len(index) or not limit:
             return []
-        async with self._one_by_one:
-            ranking = _ranking(index, ask, query)  # while the question is being embedded
-            await asyncio.sleep(0)
+        await self._turns.take()
+        ranking = _ranking(index, ask, query)  # while the question is being embedded
         ords, meant = await self._wanted(partition, ask), await vector()
-        async with self._one_by_one:
-            if not ranking.stands(with_vectors=meant is not None and index.has_vectors):
-                ranking = _ranking(index, ask, query, with_vectors=meant is not None)
-            found = _best(partition, ranking, vector=meant, ords=ords, limit=limit)
-            await asyncio.sleep(0)
-        return found
+        await self._turns.take()
+        if not ranking.stands(with_vectors=meant is not None and index.has_vectors):
+            ranking = _ranking(index, ask, query, with_vectors=meant is not None)
+        return _best(partition, ranking, vector=meant, ords=ords, limit=limit)
 
     async def _index(self, partition: Partition, ask: Ask) -> PartitionIndex:
         if ask.known_at is not None:
@@ -154,9 +153,7 @@ class Recall:
         ords: dict[Partition, list[int]] = {}
         for candidate in candidates:
             ords.setdefault(candidate.partition, []).append(candidate.ord)
-        read = await asyncio.gather(
-            *(self._store.read(partition, wanted) for partition, wanted in ords.items())
-        )
+        read = await together([self._store.read(partition, wanted) for partition, wanted in ords.items()])
         rows = {
             (partition, memory.ord): memory
             for partition, memories in zip(ords, read, strict=True)
@@ -183,6 +180,11 @@ class Recall:
             for hit, score in zip(hits, scores, strict=True)
         ]
         return sorted(judged, key=lambda hit: -hit.score)
+
+
+async def together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all; of a single one without a task of its own, which would cost two rounds of the loop."""
+    return [await work[0]] if len(work) == 1 else await asyncio.gather(*work)
 
 
 def _ranking(index: PartitionIndex, ask: Ask, query: QueryWords, *, with_vectors: bool = True) -> Ranking:

@@ -120,18 +120,19 @@ class ChangeDict(TypedDict):
 
 def memory_dict(memory: Memory, *, sources: Sequence[Turn] | None = None) -> MemoryDict:
     """A memory as callers see it; with `sources`, also the words that it came from."""
-    said_at, scope, metadata = iso(memory.said_at), memory.scope, memory.metadata
+    said_at, scope = iso(memory.said_at), memory.scope
+    recorded_at = said_at if memory.recorded_at is memory.said_at else iso(memory.recorded_at)
     shape: MemoryDict = {
         "id": memory.id,
         "memory": memory.text,
         "hash": md5(memory.text.encode(), usedforsecurity=False).hexdigest(),
         "kind": memory.kind,
-        "metadata": dict(metadata) if metadata else {},
+        "metadata": dict(memory.metadata),
         "categories": list(memory.categories),
         "created_at": said_at,
-        "updated_at": said_at if memory.version == 1 else iso(memory.recorded_at),
-        "recorded_at": iso(memory.recorded_at),
-        "valid_from": moment(memory.valid_from),
+        "updated_at": said_at if memory.version == 1 else recorded_at,
+        "recorded_at": recorded_at,
+        "valid_from": said_at if memory.valid_from is memory.said_at else moment(memory.valid_from),
         "valid_to": moment(memory.valid_to),
         "expiration_date": moment(memory.expires_at),
         "user_id": scope.user_id,

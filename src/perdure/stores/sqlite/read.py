@@ -24,6 +24,8 @@ _ROWS: Final = (
     "WHERE m.partition = ? AND m.ord > ? AND m.erased_at IS NULL AND "
 )
 _MEMORY: Final = rows.prefixed(rows.MEMORY, "m")
+_FEW: Final = 1_000
+"""So many are fetched one by one after sorting; more of them with what is sorted."""
 
 
 def load(
@@ -119,17 +121,17 @@ def turns(connection: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> li
 def find(connection: sqlite3.Connection, query: Query) -> list[Memory]:
     """What the query describes, in its order.
 
-    When only a part is wanted, sorting is done with narrow rows, and the wide ones are fetched for that part.
+    When only a few are wanted, sorting is done with narrow rows, and the wide ones are fetched for those.
     """
     tables, where, values = _described(connection, query)
     down = "DESC" if query.order == "newest" else "ASC"
     described = f"{tables} WHERE {where} ORDER BY m.said_at {down}, p.owner {down}, m.ord {down}"
-    if query.limit is None:
-        found = connection.execute(f"SELECT {_MEMORY} {described} LIMIT -1 OFFSET ?", (*values, query.offset))
+    limit = -1 if query.limit is None else query.limit
+    part = (*values, limit, query.offset)
+    if not 0 <= limit <= _FEW:
+        found = connection.execute(f"SELECT {_MEMORY} {described} LIMIT ? OFFSET ?", part)
         return rows.memories(found, rows.Scopes(connection))
-    keys = connection.execute(
-        f"SELECT m.partition, m.ord {described} LIMIT ? OFFSET ?", (*values, query.limit, query.offset)
-    ).fetchall()
+    keys = connection.execute(f"SELECT m.partition, m.ord {described} LIMIT ? OFFSET ?", part).fetchall()
     one = f"SELECT {rows.MEMORY} FROM memories WHERE partition = ? AND ord = ?"
     wanted = (connection.execute(one, key).fetchone() for key in keys)
     return rows.memories(wanted, rows.Scopes(connection))

@@ -125,7 +125,7 @@ def memories(rows: Iterable[tuple[Any, ...]], scopes: Scopes) -> list[Memory]:
         m.origin = origin
         m.derived_by = derived_by
         m.salience = salience
-        m.valid_from = valid_from if valid_from is None else moment(valid_from)
+        m.valid_from = said if valid_from == said_at else None if valid_from is None else moment(valid_from)
         m.valid_to = valid_to if valid_to is None else moment(valid_to)
         m.expires_at = expires_at if expires_at is None else moment(expires_at)
         m.retired_at = retired_at if retired_at is None else moment(retired_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from perdure.stores import sqlfilters
 from perdure.stores.sqlite import backup, check, commit, erase, exports, read, reindex, spaces
 from perdure.stores.sqlite.connection import Opener, explained, identify
 from perdure.stores.sqlite.migrations import scripts, upgrade
+from perdure.stores.sqlite.watch import Watch
 from perdure.stores.sqlite.workers import Crew, Serve, group_commit, plainly, snapshot
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
@@ -75,6 +76,7 @@ class SqliteStore:
     async def aclose(self) -> None:
         """Finish what was begun; the last process that closes folds the log into the file."""
         self._use.is_open = False
+        self._use.watch.close()
         await self._use.readers.go_home()
         await self._use.writer.go_home()
 
@@ -84,10 +86,15 @@ class SqliteStore:
 
     async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
         """What came after `since`; with `known_at`, all rows that were current then."""
-        space = self._use.space
-        return await self._read(
+        space, mark = self._use.space, self._use.watch.version()
+        delta = await self._read(
             lambda c: read.load(c, partition, since=since, known_at=known_at, space=space)
         )
+        return replace(delta, mark=mark)
+
+    def stands(self, mark: object) -> bool:
+        """Whether no process committed anything since the load that gave this mark."""
+        return self._use.is_open and mark is not None and self._use.watch.version() == mark
 
     async def read(self, partition: Partition, ords: Sequence[int]) -> list[Memory]:
         """The versions with these row numbers, in the order asked."""
@@ -219,7 +226,8 @@ class SqliteStore:
     @cached_property
     def _use(self) -> _Use:
         writer = Crew("write", self._connections, serve=group_commit, explain=self._explain, most=self.group)
-        return _Use(writer=writer, readers=self._crew("read", serve=snapshot, threads=self.readers))
+        readers = self._crew("read", serve=snapshot, threads=self.readers)
+        return _Use(writer=writer, readers=readers, watch=Watch(replace(self._connections, busy_timeout=0)))
 
     def _crew(self, name: str, *, serve: Serve, threads: int = 1) -> Crew:
         """Threads that read."""
@@ -258,6 +266,7 @@ class _Use:
 
     writer: Crew
     readers: Crew
+    watch: Watch
     space: Space | None = None
     is_open: bool = False
     traces: _Traces = field(default_factory=_Traces)

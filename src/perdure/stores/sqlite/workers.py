@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from queue import Empty, SimpleQueue
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from perdure.errors import Closed
 
@@ -134,8 +134,7 @@ class _Worker(threading.Thread):
         self._connection: sqlite3.Connection | None = None
         self.lock = threading.Lock()
         self.gone: asyncio.Future[None] | None = None
-        with _roll:
-            _WORKERS.add(self)
+        close_at_fork(self)
 
     def run(self) -> None:
         while (jobs := self._crew.take()) is not None:
@@ -274,17 +273,33 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 # ---- fork: SQLite must not be inside a call, and must have no file open, when the process is copied.
 # A child would otherwise believe that it holds locks that only its parent holds.
 
-_WORKERS: weakref.WeakSet[_Worker] = weakref.WeakSet()
+
+class Connected(Protocol):
+    """What holds a connection: `lock` is held while SQLite is at work."""
+
+    lock: threading.Lock
+
+    def hang_up(self) -> None:
+        """Close the connection; what needs it next makes another."""
+
+
+def close_at_fork(connected: Connected) -> None:
+    """Close this connection whenever the process is forked, as long as it lives."""
+    with _roll:
+        _CONNECTED.add(connected)
+
+
+_CONNECTED: weakref.WeakSet[Connected] = weakref.WeakSet()
 _roll = threading.Lock()
-_held: list[_Worker] = []
+_held: list[Connected] = []
 
 
 def _before_fork() -> None:
     _roll.acquire()
-    for worker in _WORKERS:
-        worker.lock.acquire()
-        worker.hang_up()
-        _held.append(worker)
+    for connected in _CONNECTED:
+        connected.lock.acquire()
+        connected.hang_up()
+        _held.append(connected)
 
 
 def _after_fork() -> None:
