@@ -1,11 +1,13 @@
 """What a store does for its keepers: indexes told of new entries, keys forgotten when nobody asks for them."""
 
+import os
+
 import pytest
 
 from perdure.engine.indexes import Indexes
 from perdure.ports import Entry
 from perdure.stores.sqlite import SqliteStore
-from perdure.testing.store.scenes import ALICE, BOB, NOW, SPACE, add, batch, moment, played, said
+from perdure.testing.store.scenes import ALICE, BOB, NOW, SPACE, add, batch, moment, played, query, said
 
 
 async def at_once(work):
@@ -34,6 +36,44 @@ def test_an_index_is_read_again_when_another_process_made_its_entries_again(path
         assert again is not held
         assert await indexes.current(ALICE.partition) is again
         await other.aclose()
+
+    play(path, scenario)
+
+
+def test_a_mark_stands_until_any_process_commits(path):
+    async def scenario(store):
+        other = SqliteStore(path=path)
+        await other.open(None)
+        await add(store, "tea")
+        mark = (await store.load(ALICE.partition)).mark
+        await store.find(query())
+        assert store.stands(mark)
+        await add(other, "coffee", scope=BOB)
+        assert not store.stands(mark)
+        mark = (await store.load(ALICE.partition)).mark
+        assert store.stands(mark)
+        if (child := os.fork()) == 0:
+            os._exit(store.stands(mark))
+        assert os.waitpid(child, 0)[1] == 0, "a child is told nothing"
+        assert not store.stands(mark), "the connection is another since the fork"
+        mark = (await store.load(ALICE.partition)).mark
+        await other.aclose()
+        assert store.stands(mark)
+        await store.aclose()
+        assert not store.stands(mark)
+
+    play(path, scenario)
+
+
+def test_a_long_listing_has_the_order_of_short_ones(path):
+    async def scenario(store):
+        days = [(7 * n) % 50 for n in range(1_100)]
+        await store.commit(batch(*(said(str(n), at=moment(days=days[n])) for n in range(1_100))))
+        short = [
+            m for start in range(0, 1_100, 100) for m in await store.find(query(offset=start, limit=100))
+        ]
+        assert await store.find(query(limit=1_050, offset=10)) == short[10:1_060]
+        assert await store.find(query(limit=None)) == short
 
     play(path, scenario)
 

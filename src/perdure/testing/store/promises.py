@@ -76,6 +76,27 @@ class StoreConformance(Questions):
 
         self.play(tmp_path, scenario)
 
+    def test_a_mark_stands_no_more_after_any_change(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            async def mark() -> object:
+                return (await store.load(ALICE.partition, since=0)).mark
+
+            held = await mark()
+            memory = await add(store, "tea")
+            assert not store.stands(held)
+            held = await mark()
+            await change(store, revision(memory, "coffee", at=moment(hours=1)))
+            assert not store.stands(held)
+            held = await mark()
+            await store.erase("default", [memory.id], at=NOW)
+            assert not store.stands(held)
+            held = await mark()
+            await store.reset("default")
+            assert not store.stands(held)
+            assert not store.stands(None)
+
+        self.play(tmp_path, scenario)
+
     def test_a_batch_that_fails_changes_nothing(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
             first = await add(store, "first")
