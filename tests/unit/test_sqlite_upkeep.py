@@ -1,5 +1,6 @@
 """What a store does for its keepers: indexes told of new entries, keys forgotten when nobody asks for them."""
 
+import asyncio
 import os
 
 import pytest
@@ -54,7 +55,8 @@ def test_a_mark_stands_until_any_process_commits(path):
         assert store.stands(mark)
         if (child := os.fork()) == 0:
             os._exit(store.stands(mark))
-        assert os.waitpid(child, 0)[1] == 0, "a child is told nothing"
+        _, status = await asyncio.to_thread(os.waitpid, child, 0)
+        assert status == 0, "a child is told nothing"
         assert not store.stands(mark), "the connection is another since the fork"
         mark = (await store.load(ALICE.partition)).mark
         await other.aclose()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cache
 from itertools import groupby
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -114,7 +115,7 @@ def _find(text: str, said_at: datetime, language: str | None, undated: _Choice) 
         return []
     zone = said_at.tzinfo if said_at.utcoffset() is not None else UTC
     here = _Here(said_at.replace(tzinfo=None), text, undated)
-    reader = _ENGLISH if english else _NEUTRAL
+    reader = _reader(english=english)
     found: list[_Found] = []
     for hit in reader.any_rule.finditer(low):
         pattern, resolve = reader.rules[hit.lastgroup or ""]
@@ -585,8 +586,11 @@ _OPENERS: Final = _TRIGGERS.union(
 )
 """Every English mention begins with one of these words or with a digit."""
 
-_NEUTRAL: Final = _Reader(_NEUTRAL_RULES)
-_ENGLISH: Final = _Reader(_NEUTRAL_RULES + _ENGLISH_RULES)
+
+@cache  # made at first use: it takes as long as a good part of the whole import
+def _reader(*, english: bool) -> _Reader:
+    return _Reader(_NEUTRAL_RULES + _ENGLISH_RULES if english else _NEUTRAL_RULES)
+
 
 _CLOCK: Final = re.compile(
     r"(?:,?\s{1,3}(?:in the\s)?(?P<part>morning|afternoon|evening|night)\b)"
