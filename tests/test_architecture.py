@@ -29,6 +29,8 @@ ALLOWED: dict[str, set[str]] = {
     "stores": VALUES | {"ports"},  # a provider: never the engine, never another kind of provider
     "embedders": VALUES | {"ports"},
     "rerankers": VALUES | {"ports"},
+    "llms": VALUES | {"ports", "http"},
+    "http": VALUES,  # JSON over HTTP, for all providers that speak it
     "config": VALUES,  # names providers, knows none
     "registry": VALUES | {"ports"},  # knows providers as texts, and imports them when they are used
     "assemble": VALUES | {"config", "registry"},
@@ -42,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "perdure": VALUES | {"compat", "config", "memory"},  # the package itself: public names, loaded lazily
 }
 
-HEAVY = {"numpy", "onnxruntime", "pydantic", "rich", "sqlite3", "tokenizers", "typer"}
+HEAVY = {"aiohttp", "numpy", "onnxruntime", "pydantic", "rich", "sqlite3", "tokenizers", "typer"}
 
 
 class Arrow(NamedTuple):
@@ -104,7 +106,7 @@ def test_no_rooms_import_each_other_in_a_circle():
 
 
 def test_the_table_itself_keeps_engine_and_providers_apart():
-    providers = {"stores", "embedders", "rerankers"}
+    providers = {"stores", "embedders", "llms", "rerankers"}
     assert not ALLOWED["engine"] & providers
     for provider in providers:
         assert not ALLOWED[provider] & (providers | {"engine"})

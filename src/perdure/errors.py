@@ -9,7 +9,7 @@ PerdureError
 ├── NotFound                nothing has that id                              (also a LookupError)
 ├── ConfigurationError      mend the configuration or the installation
 │   ├── MissingExtra        `pip install 'perdure[...]'` with the extra it names
-│   └── ModelUnavailable    the embedding model is missing or damaged
+│   └── ModelUnavailable    a model is missing or damaged, or its provider refuses the key or the request
 ├── Unavailable             try again later; nothing was lost
 │   ├── StoreBusy           another process held the lock for too long       (also a TimeoutError)
 │   └── Closed              this memory was closed; open another
@@ -69,7 +69,7 @@ class MissingExtra(ConfigurationError):
 
 
 class ModelUnavailable(ConfigurationError):
-    """The embedding model is missing or damaged."""
+    """A model is missing or damaged, or its provider refuses the key or the request."""
 
 
 class Unavailable(PerdureError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from perdure.filters import Filter
 from perdure.types import Change, Event, Memory, Partition, Scope, Turn
@@ -335,3 +335,53 @@ class Reranker(Protocol):
 
     async def aclose(self) -> None:
         """Give sessions back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One question to a language model."""
+
+    instructions: str
+    """What is the same in every call of a kind: it comes first, so that providers' prompt caches work."""
+    content: str
+    """What this call is about."""
+    schema: Mapping[str, Any] | None = None
+    """JSON Schema of the answer; None: free text. A model that knows no schemas is asked for JSON, or for text."""
+    images: tuple[Mapping[str, Any], ...] = ()
+    """Parts like `{"type": "image_url", "image_url": {"url": "..."}}`, for models that see."""
+    max_tokens: int = 4_096
+    """The longest answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A language model's answer."""
+
+    text: str
+    cut: bool = False
+    """It is longer than was allowed, and ends in the middle."""
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Those of the input that the provider had in its prompt cache."""
+    output_tokens: int | None = None
+
+
+class LLM(Protocol):
+    """A language model, asked one thing at a time."""
+
+    @property
+    def model(self) -> str:
+        """Its name, as receipts and `derived_by` tell it."""
+        ...
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        """The answer.
+
+        Raises:
+            Unavailable: not now: a time-out, no connection, too many requests, a fault of the server.
+            ModelUnavailable: not with this configuration: a wrong key, an unknown model, a refused request.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give connections back."""

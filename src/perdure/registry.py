@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from perdure.errors import ConfigurationError, MissingExtra
 from perdure.options import checked, nearest, schema
-from perdure.ports import Embedder, Reranker, Store
+from perdure.ports import LLM, Embedder, Reranker, Store
 
 T = TypeVar("T")
 
@@ -88,6 +88,15 @@ EMBEDDERS: Registry[Embedder] = Registry(
 )
 RERANKERS: Registry[Reranker] = Registry(
     role="reranker", group="perdure.rerankers", built_in={"words": "perdure.testing.fakes:WordReranker"}
+)
+LLMS: Registry[LLM] = Registry(
+    role="llm",
+    group="perdure.llms",
+    built_in={
+        "openai": "perdure.llms.openai:OpenAIModel",
+        "anthropic": "perdure.llms.anthropic:AnthropicModel",
+        "gemini": "perdure.llms.gemini:GeminiModel",
+    },
 )
 
 
