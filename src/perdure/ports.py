@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -66,6 +66,7 @@ class Write:
     - a new memory:   `memory` and `entry`
     - a new version:  `memory`, `replaces`, and `entry` when the text changed (else the old one's is kept)
     - the end of one: `replaces` alone
+    - what became known later of a version that goes on: `refines`, and `entry` or `salience`; no line of history
     """
 
     event: Event
@@ -74,8 +75,29 @@ class Write:
     entry: Entry | None = None
     replaces: int | None = None
     """`ord` of the version that this retires; `Conflict` when that is no longer the current one."""
+    refines: int | None = None
+    """`ord` of the version that `entry` and `salience` are for; passed over when it has ended meanwhile."""
+    salience: float | None = None
     actor: str | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Work on turns that is still to be done: stored with the turns, and removed by the batch that it leads to."""
+
+    id: str
+    partition: Partition
+    kind: str
+    turns: tuple[str, ...]
+    made_at: datetime
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the caller asked for, as JSON."""
+    attempts: int = 0
+    error: str | None = None
+    """Why the last attempt failed."""
+    answer: str | None = None
+    """What a model said that nobody could read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +109,11 @@ class Batch:
     at: datetime
     turns: tuple[Turn, ...] = ()
     writes: tuple[Write, ...] = ()
+    """`Conflict` when one of them makes a memory from a turn that was erased."""
+    jobs: tuple[Job, ...] = ()
+    """What is to be done with the turns, later or by another process."""
+    done: tuple[str, ...] = ()
+    """The jobs that this batch is the result of; `Conflict` when one was done by somebody else."""
     key: str | None = None
     """Idempotency key: a second batch with the same key in the partition changes nothing.
 
@@ -113,8 +140,8 @@ class Committed:
 class Delta:
     """What came to a partition's index after a sequence, read in one snapshot.
 
-    `rows` are the versions made after it and current in the snapshot, by ascending `ord`; `dead` are the
-    `ord`s retired or erased after it (of rows that the reader may hold).
+    `rows` are the versions made or refined after it and current in the snapshot, by ascending `ord`; `dead` are
+    the `ord`s retired or erased after it (of rows that the reader may hold).
     """
 
     head: int
@@ -293,6 +320,19 @@ class Reindexes(Protocol):
 
     async def activate(self, space: Space) -> int:
         """Switch to `space` if nothing is missing in it, and drop the others; returns how many are missing."""
+        ...
+
+
+@runtime_checkable
+class Jobs(Protocol):
+    """A store that keeps what is still to be done; batches bring jobs and take them away."""
+
+    async def jobs(self, tenant: str, *, limit: int | None = None) -> list[Job]:
+        """Oldest first."""
+        ...
+
+    async def keep_job(self, job: Job) -> bool:
+        """Note how an attempt ended (attempts, error, answer); False when the job is not there any more."""
         ...
 
 

@@ -11,7 +11,10 @@ from perdure.errors import MissingScope
 
 Kind: TypeAlias = Literal["turn", "fact", "procedure", "summary"]
 Origin: TypeAlias = Literal["user", "assistant", "tool", "web", "import"]
-Event: TypeAlias = Literal["ADD", "UPDATE", "SUPERSEDE", "DELETE", "EXPIRE", "ARCHIVE", "RESTORE", "ERASE"]
+Event: TypeAlias = Literal[
+    "ADD", "UPDATE", "SUPERSEDE", "DELETE", "EXPIRE", "ARCHIVE", "RESTORE", "ERASE", "REFINE"
+]
+"""REFINE (more became known of a version that goes on) is a step of the log, and no line of history."""
 
 SESSION_GAP = timedelta(hours=1)
 """A silence longer than this ends a session that has no `run_id`."""
@@ -92,6 +95,18 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a fact says something about; only a claim about the same can supersede it."""
+
+    subject: str
+    """Who or what, as in `Alice`."""
+    attribute: str
+    """Which side of it, as in `home city`."""
+    confirmed: int = 0
+    """How often it was said again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """One version of one retrievable statement; superseding closes a version, it never overwrites it."""
 
@@ -112,6 +127,8 @@ class Memory:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     mentions: tuple[Mention, ...] = ()
     origin: Origin = "user"
+    claim: Claim | None = None
+    """Of a fact, when whoever derived it could tell."""
     derived_by: str | None = None
     """Extractor and version, when a model or a rule derived it; None for words kept as they were said."""
     salience: float = 1.0

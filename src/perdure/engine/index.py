@@ -67,7 +67,11 @@ class PartitionIndex:
         self.dates = Labels()
         self.speakers.extend([b""])
         self.dates.extend([b""])
-        self._pieces: Column[np.int32] = Column(np.int32, size=1)
+        self._has_vector: Column[np.bool_] = Column(np.bool_, size=1)
+        self._holders: Column[np.int32] = Column(np.int32)
+        """The row of each vector: a long text has several, and they may have come later than the text."""
+        self._in_one_piece = True
+        """No row has several vectors."""
         self._vectors: Column[np.int16] = Column(np.int16, width=self.dimensions)
         self._session_codes: dict[str, int] = {}
         self._voice_codes: dict[str, int] = {}
@@ -91,7 +95,14 @@ class PartitionIndex:
             + self.dates.nbytes
             + 150 * (len(self._session_codes) + len(self._voice_codes))
         )
-        return columns + self._vectors.nbytes + self.postings.nbytes + labels + 100 * len(self.ids)
+        return (
+            columns
+            + self._holders.nbytes
+            + self._vectors.nbytes
+            + self.postings.nbytes
+            + labels
+            + 100 * len(self.ids)
+        )
 
     @property
     def languages(self) -> list[int]:
@@ -112,12 +123,13 @@ class PartitionIndex:
         """Take in what came to the partition up to the sequence `head`.
 
         Args:
-            rows: by ascending `ord`; those not newer than what is held are known and passed over.
+            rows: by ascending `ord`; of those not newer than what is held, the vectors may be new.
             dead: `ord`s that are retired or erased; unknown ones are passed over.
         """
         self.version += 1
         first = len(self.ids)
         newest = int(self.ords.values[-1])
+        self._refine([row for row in rows if row.ord <= newest])
         self._append([row for row in rows if row.ord > newest])
         self._retire(self.rows_of(dead))
         self._link(np.arange(first, len(self.ids), dtype=np.int32))
@@ -164,15 +176,13 @@ class PartitionIndex:
 
     def cosines(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Each row's best cosine over its pieces, for a query of unit length; NaN without a vector."""
-        scores = _products(self._vectors.values, query)
-        pieces = self._pieces.values
-        found = np.full(len(pieces), np.nan, np.float32)
-        holders = np.flatnonzero(pieces)
-        if len(holders) == len(scores):
+        scores, holders = _products(self._vectors.values, query), self._holders.values
+        found = np.full(len(self.ids), np.nan, np.float32)
+        if self._in_one_piece:
             found[holders] = scores
-        elif len(holders):
-            counts = pieces[holders]
-            found[holders] = np.maximum.reduceat(scores, np.cumsum(counts) - counts)
+        else:
+            found[holders] = -np.inf
+            np.maximum.at(found, holders, scores)
         return found
 
     def _append(self, rows: Sequence[EntryRow]) -> None:
@@ -203,16 +213,24 @@ class PartitionIndex:
             np.frombuffer(b"".join([row.words for row in rows]), "<u8"), np.repeat(numbers, lengths)
         )
         self._by_language += np.bincount(languages_of(flags), minlength=len(LANGUAGES))
-        self._append_vectors([row.vectors for row in rows])
+        self._has_vector.extend(np.zeros(len(rows), np.bool_))
+        self._append_vectors(numbers, [row.vectors for row in rows])
 
-    def _append_vectors(self, vectors: list[bytes]) -> None:
-        size = 2 * self.dimensions
-        if not size:
-            self._pieces.extend(np.zeros(len(vectors), np.int32))
+    def _refine(self, rows: Sequence[EntryRow]) -> None:
+        """Take in vectors that were made later than their rows."""
+        places = {row.ord: row for row in rows if row.vectors}
+        found = self.rows_of(places)
+        late = found[~self._has_vector.values[found]]
+        self._append_vectors(late, [places[int(ord_)].vectors for ord_ in self.ords.values[late]])
+
+    def _append_vectors(self, rows: Rows, vectors: list[bytes]) -> None:
+        if not self.dimensions or not len(rows):
             return
-        pieces = np.array([len(held) // size for held in vectors], np.int32)
+        pieces = np.array([len(held) // (2 * self.dimensions) for held in vectors], np.int32)
         self._embedded += int(np.count_nonzero(pieces))
-        self._pieces.extend(pieces)
+        self._has_vector.values[rows] = pieces > 0
+        self._in_one_piece = self._in_one_piece and int(pieces.max()) <= 1
+        self._holders.extend(np.repeat(rows, pieces))
         self._vectors.extend(_fixed(np.frombuffer(b"".join(vectors), "<f2").reshape(-1, self.dimensions)))
 
     def _retire(self, rows: Rows) -> None:
@@ -225,7 +243,7 @@ class PartitionIndex:
         self._untie(rows)
         self.alive.values[rows] = False
         self._by_language -= np.bincount(languages_of(self.flags.values[rows]), minlength=len(LANGUAGES))
-        self._embedded -= int(np.count_nonzero(self._pieces.values[rows]))
+        self._embedded -= int(np.count_nonzero(self._has_vector.values[rows]))
         self._dead += len(rows)
 
     def _link(self, new: Rows) -> None:
@@ -270,7 +288,10 @@ class PartitionIndex:
         wanted = self.alive.values.copy()
         wanted[0] = True
         renumbered = (np.cumsum(wanted) - 1).astype(np.int32)
-        self._vectors.keep(np.repeat(wanted, self._pieces.values))
+        held = wanted[self._holders.values]
+        self._vectors.keep(held)
+        self._holders.keep(held)
+        self._holders.values[:] = renumbered[self._holders.values]
         self.postings.keep(wanted, renumbered)
         self.ids = [held for held, keep in zip(self.ids, wanted.tolist(), strict=True) if keep]
         for column in self._columns():
@@ -286,7 +307,7 @@ class PartitionIndex:
         return (
             *(self.ords, self.alive, self.places, self.previous, self.next, self.sessions, self.voices),
             *(self.from_user, self.flags, self.lengths, self.said_at, self.valid_from, self.valid_to),
-            *(self.expires_at, self.speakers.column, self.dates.column, self._pieces),
+            *(self.expires_at, self.speakers.column, self.dates.column, self._has_vector),
         )
 
 

@@ -9,7 +9,19 @@ from datetime import datetime
 from perdure.errors import Closed, Conflict, ModelMismatch
 from perdure.filters import matches
 from perdure.moments import micros
-from perdure.ports import Batch, Committed, Delta, Entry, EntryRow, Erased, Query, Space, StoreStats, Write
+from perdure.ports import (
+    Batch,
+    Committed,
+    Delta,
+    Entry,
+    EntryRow,
+    Erased,
+    Job,
+    Query,
+    Space,
+    StoreStats,
+    Write,
+)
 from perdure.types import Change, Memory, Partition, Scope, Turn, session_after
 
 
@@ -25,6 +37,7 @@ class _Shelf:
     log: list[tuple[Change, int | None, int | None]] = field(default_factory=list)
     """Each change, with the `ord`s that it ended and began."""
     keys: dict[str, tuple[datetime, Committed]] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
 
     @property
     def seq(self) -> int:
@@ -73,6 +86,9 @@ class InMemoryStore:
             shelf.turns[turn.id] = replace(turn, session=session_after(before[-1] if before else None, turn))
         for write in batch.writes:
             _apply(shelf, batch, write)
+        shelf.jobs |= {job.id: job for job in batch.jobs}
+        for done in batch.done:
+            del shelf.jobs[done]
         made = Committed(
             batch_id=batch.id, memory_ids=tuple(w.memory_id for w in batch.writes), head=shelf.seq
         )
@@ -87,9 +103,12 @@ class InMemoryStore:
             rows = [m for m in shelf.rows.values() if _known(m, known_at)]
             return Delta(head=shelf.seq, rows=[_row(shelf, m) for m in rows])
         rows = [m for m in shelf.rows.values() if m.ord > since and m.retired_at is None]
-        dead = [
-            old for change, old, _ in shelf.log if change.seq > since and old is not None and old <= since
+        later = [
+            (c.event, old) for c, old, _ in shelf.log if c.seq > since and old is not None and old <= since
         ]
+        refined = sorted({old for event, old in later if event == "REFINE"})
+        rows = [*(shelf.rows[o] for o in refined if shelf.rows[o].retired_at is None), *rows]
+        dead = [old for event, old in later if event != "REFINE"]
         if since < shelf.start:
             dead = list(range(1, since + 1))
         return Delta(head=shelf.seq, rows=[_row(shelf, m) for m in rows], dead=dead)
@@ -131,8 +150,21 @@ class InMemoryStore:
             replace(change, old_text=_text(shelf, old), new_text=_text(shelf, new))
             for shelf in self._of(tenant).values()
             for change, old, new in shelf.log
-            if change.memory_id == memory_id
+            if change.memory_id == memory_id and change.event != "REFINE"
         ]
+
+    async def jobs(self, tenant: str, *, limit: int | None = None) -> list[Job]:
+        """By the time at which they were made."""
+        held = [job for shelf in self._of(tenant).values() for job in shelf.jobs.values()]
+        return sorted(held, key=lambda job: (job.made_at, job.id))[:limit]
+
+    async def keep_job(self, job: Job) -> bool:
+        """In place of the one that is there."""
+        jobs = self._held(job.partition).jobs
+        if job.id not in jobs:
+            return False
+        jobs[job.id] = replace(jobs[job.id], attempts=job.attempts, error=job.error, answer=job.answer)
+        return True
 
     async def turns(self, tenant: str, ids: Sequence[str]) -> list[Turn]:
         """In the order asked."""
@@ -143,7 +175,9 @@ class InMemoryStore:
         self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
     ) -> Erased:
         """Empty the rows, take out what was computed from them, and log it."""
-        removed: dict[str, int] = dict.fromkeys(("memories", "turns", "entries", "changes", "keys"), 0)
+        removed: dict[str, int] = dict.fromkeys(
+            ("memories", "turns", "entries", "changes", "keys", "jobs"), 0
+        )
         sources = [s for i in memory_ids for _, m in self._rows(tenant) if m.id == i for s in m.sources]
         for memory_id in dict.fromkeys((*memory_ids, *sources)):
             for shelf in self._of(tenant).values():
@@ -153,6 +187,8 @@ class InMemoryStore:
                     self._erased.add((tenant, memory_id))
                     removed["turns"] += 1
                 _erase(shelf, memory_id, at, reason, removed)
+        for shelf in self._of(tenant).values():
+            removed["jobs"] += self._erase_jobs(shelf, tenant)
         return Erased(removed=removed, log_truncated=True)
 
     async def reset(self, tenant: str) -> None:
@@ -177,6 +213,18 @@ class InMemoryStore:
             space=self._space,
         )
 
+    def _erase_jobs(self, shelf: _Shelf, tenant: str) -> int:
+        """Take erased turns out of jobs, and what a model said of them; a job without turns is gone."""
+        left = {
+            job.id: [t for t in job.turns if (tenant, t) not in self._erased] for job in shelf.jobs.values()
+        }
+        touched = [job for job in shelf.jobs.values() if len(left[job.id]) < len(job.turns)]
+        for job in touched:
+            shelf.jobs[job.id] = replace(job, turns=tuple(left[job.id]), answer=None, error=None)
+            if not left[job.id]:
+                del shelf.jobs[job.id]
+        return len(touched)
+
     def _held(self, partition: Partition) -> _Shelf:
         return self._of(partition.tenant).get(partition) or _Shelf(start=self._floor)
 
@@ -191,30 +239,45 @@ class InMemoryStore:
     def _check(self, shelf: _Shelf, batch: Batch) -> None:
         """Refuse a batch that contradicts what is there, or itself."""
         tenant = batch.partition.tenant
-        versions = {(m.id, m.version): m for _, m in self._rows(tenant)}
         turns = {turn_id for held in self._of(tenant).values() for turn_id in held.turns}
-        ended: set[int] = set()
+        for done in batch.done:
+            if done not in shelf.jobs:
+                raise Conflict(f"the job {done!r} was done by somebody else meanwhile")
         for turn in batch.turns:
             if turn.id in turns:
                 raise Conflict(f"there is a turn {turn.id!r} already, or there was one")
             turns.add(turn.id)
+        versions = {(m.id, m.version): m for _, m in self._rows(tenant)}
+        ended: set[int] = set()
         for write in batch.writes:
             if write.replaces is not None:
                 old = shelf.rows.get(write.replaces)
                 if old is None or old.id != write.memory_id or old.retired_at or write.replaces in ended:
                     raise Conflict(f"the memory {write.memory_id!r} was changed meanwhile: read it again")
                 ended.add(write.replaces)
-            if write.memory is None:
-                if write.replaces is None:
-                    raise Conflict(f"the change of {write.memory_id!r} neither ends nor begins a version")
-                continue
-            earlier = [m for m in versions.values() if m.id == write.memory_id]
-            current = any(m.retired_at is None and m.ord not in ended for m in earlier)
-            begins = write.memory.version == 1 and write.replaces is None
-            taken = (write.memory_id, write.memory.version) in versions
-            if begins == bool(earlier) or taken or current or any(m.erased_at for m in earlier):
-                raise Conflict(f"there is a memory {write.memory_id!r} already, or there was one")
-            versions[write.memory_id, write.memory.version] = write.memory
+            if write.memory is not None:
+                self._check_version(tenant, write.memory, write.replaces, versions, ended)
+                versions[write.memory_id, write.memory.version] = write.memory
+            elif write.replaces is None and write.refines is None:
+                raise Conflict(f"the change of {write.memory_id!r} neither ends nor begins a version")
+
+    def _check_version(
+        self,
+        tenant: str,
+        memory: Memory,
+        replaces: int | None,
+        versions: dict[tuple[str, int], Memory],
+        ended: set[int],
+    ) -> None:
+        earlier = [m for m in versions.values() if m.id == memory.id]
+        current = any(m.retired_at is None and m.ord not in ended for m in earlier)
+        begins = memory.version == 1 and replaces is None
+        taken = (memory.id, memory.version) in versions
+        derived = memory.sources != (memory.id,)
+        if begins and derived and any((tenant, source) in self._erased for source in memory.sources):
+            raise Conflict(f"a turn that {memory.id!r} comes from was erased")
+        if begins == bool(earlier) or taken or current or any(m.erased_at for m in earlier):
+            raise Conflict(f"there is a memory {memory.id!r} already, or there was one")
 
     def _listed(self, query: Query) -> Iterator[tuple[Partition, Memory]]:
         last = {m.id: m.version for _, m in self._rows(query.tenant)}
@@ -240,6 +303,11 @@ def _has_ended(shelf: _Shelf, batch_id: str) -> bool:
 def _apply(shelf: _Shelf, batch: Batch, write: Write) -> None:
     """One step of the sequence: a version ends, or begins, or both."""
     seq, made, place = shelf.seq + 1, None, None
+    refined = shelf.rows.get(write.refines or 0)
+    if refined is not None and refined.retired_at is None and refined.id == write.memory_id:
+        shelf.entries[refined.ord] = write.entry or shelf.entries.get(refined.ord, Entry())
+        salience = refined.salience if write.salience is None else write.salience
+        shelf.rows[refined.ord] = replace(refined, salience=salience)
     if write.replaces is not None:
         shelf.rows[write.replaces] = replace(shelf.rows[write.replaces], retired_at=batch.at)
     if write.memory is not None:
@@ -262,7 +330,7 @@ def _apply(shelf: _Shelf, batch: Batch, write: Write) -> None:
         reason=write.reason,
         write_id=batch.id,
     )
-    shelf.log.append((change, write.replaces, made))
+    shelf.log.append((change, write.replaces or write.refines, made))
 
 
 def _erase(shelf: _Shelf, memory_id: str, at: datetime, reason: str | None, removed: dict[str, int]) -> None:
@@ -270,7 +338,7 @@ def _erase(shelf: _Shelf, memory_id: str, at: datetime, reason: str | None, remo
     if not versions:
         return
     for m in versions:
-        emptied = replace(m, text="", speaker=None, categories=(), metadata={}, mentions=())
+        emptied = replace(m, text="", speaker=None, categories=(), metadata={}, mentions=(), claim=None)
         shelf.rows[m.ord] = replace(emptied, retired_at=m.retired_at or at, erased_at=at)
         removed["entries"] += shelf.entries.pop(m.ord, None) is not None
     batches = {change.write_id for change, _, _ in shelf.log if change.memory_id == memory_id}

@@ -19,7 +19,7 @@ PROMISES: Final = {
     ),
     "changes whose ended version is current, or not there": (
         "SELECT count(*) FROM changes c LEFT JOIN memories m ON m.partition = c.partition AND m.ord = c.old "
-        "WHERE c.old IS NOT NULL AND m.retired_at IS NULL"
+        "WHERE c.old IS NOT NULL AND m.retired_at IS NULL AND (c.event <> 'REFINE' OR m.ord IS NULL)"
     ),
     "versions that no change began": (
         "SELECT count(*) FROM memories m LEFT JOIN changes c ON c.partition = m.partition AND c.seq = m.ord "
@@ -47,6 +47,9 @@ PROMISES: Final = {
     ),
     "erased memories with words": "SELECT count(*) FROM memories WHERE erased_at IS NOT NULL AND text <> ''",
     "erased turns with words": "SELECT count(*) FROM turns WHERE erased_at IS NOT NULL AND text <> ''",
+    "jobs of a partition that is not there": (
+        "SELECT count(*) FROM jobs j LEFT JOIN partitions p ON p.id = j.partition WHERE p.id IS NULL"
+    ),
     "memories under a scope that is not there": (
         "SELECT count(*) FROM memories m LEFT JOIN scopes s ON s.id = m.scope AND s.partition = m.partition "
         "WHERE s.id IS NULL"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any, Final
 from perdure.errors import Conflict
 from perdure.moments import micros
 from perdure.ports import Batch, Committed, Entry, Space, Write
-from perdure.stores.sqlite import spaces
+from perdure.stores.sqlite import jobs, spaces
 from perdure.stores.sqlite.rows import MEMORY, TURN, Scopes, memory_row, turn_row, turns, values
 from perdure.types import Memory, Partition, Scope, Turn, session_after
 
@@ -50,6 +51,8 @@ def commit(connection: sqlite3.Connection, batch: Batch, space: Space | None) ->
     for write in batch.writes:
         _put_write(shelf, batch, write, space_id, sessions)
     shelf.keep_seq()
+    jobs.put(connection, batch.jobs, shelf.id)
+    jobs.remove(connection, batch.done)
     if batch.key is not None:
         connection.execute(
             "INSERT OR REPLACE INTO keys (partition, key, batch, at, first, last, passing) "
@@ -193,6 +196,8 @@ def _put_write(shelf: Shelf, batch: Batch, write: Write, space: int, sessions: d
     """
     shelf.seq += 1
     at = micros(batch.at)
+    if write.refines is not None:
+        _refine(shelf, write, space)
     if write.replaces is not None:
         retire(shelf, write.memory_id, write.replaces, at)
     if write.memory is not None:
@@ -202,15 +207,45 @@ def _put_write(shelf: Shelf, batch: Batch, write: Write, space: int, sessions: d
             put_entries(shelf.connection, space, shelf.id, [(shelf.seq, write.entry)])
         elif write.replaces is not None:
             _keep_entry(shelf, write.replaces)
-    elif write.replaces is None:
+    elif write.replaces is None and write.refines is None:
         raise Conflict(f"the change of {write.memory_id!r} neither ends nor begins a version")
     shelf.connection.execute(
         PUT_CHANGE,
         (
-            shelf.id, shelf.seq, write.memory_id, write.event, write.replaces,
+            shelf.id, shelf.seq, write.memory_id, write.event, write.replaces or write.refines,
             None if write.memory is None else shelf.seq, at, batch.id, write.actor, write.reason,
         ),
     )  # fmt: skip
+
+
+def _refine(shelf: Shelf, write: Write, space: int) -> None:
+    """Give a version that goes on another entry or salience."""
+    [goes_on] = shelf.connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM memories WHERE partition = ? AND ord = ? AND id = ? AND retired_at IS NULL)",
+        (shelf.id, write.refines, write.memory_id),
+    ).fetchone()
+    if goes_on and write.entry is not None and space and write.refines is not None:
+        put_entries(shelf.connection, space, shelf.id, [(write.refines, write.entry)])
+    if goes_on and write.salience is not None:
+        shelf.connection.execute(
+            "UPDATE memories SET salience = ? WHERE partition = ? AND ord = ?",
+            (write.salience, shelf.id, write.refines),
+        )
+
+
+def _refuse_erased(shelf: Shelf, memory: Memory) -> None:
+    """What was erased is not derived again.
+
+    Raises:
+        Conflict: one of the turns that the memory came from was erased.
+    """
+    gone = shelf.connection.execute(
+        "SELECT t.id FROM json_each(?) s CROSS JOIN turns t ON t.id = s.value JOIN partitions p ON p.id = t.partition "
+        "WHERE p.tenant = ? AND t.erased_at IS NOT NULL LIMIT 1",
+        (json.dumps(memory.sources), shelf.partition.tenant),
+    ).fetchone()
+    if gone is not None:
+        raise Conflict(f"the turn {gone[0]!r} was erased: nothing can be derived from it")
 
 
 def retire(shelf: Shelf, memory_id: str, ord_: int, at: int) -> None:
@@ -252,6 +287,8 @@ def _placed(shelf: Shelf, write: Write, sessions: dict[str, str]) -> Memory:
     if memory.version == 1 and write.replaces is None:
         if (holder := shelf.holder("memories", memory.id)) is not None:
             raise _taken("memory", memory.id, erased=holder[0] is not None)
+        if memory.sources != (memory.id,):
+            _refuse_erased(shelf, memory)
         place = shelf.seq if memory.kind == "turn" else None
     else:
         place = _place_of(shelf, write)

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from perdure.moments import micros
+from perdure.stores.sqlite import jobs
 from perdure.stores.sqlite.commit import PUT_CHANGE, Shelf
 from perdure.types import Partition
 
@@ -36,7 +37,7 @@ def erase(
 
     What stays: ids, times and the log, with one more line for each. Returns the number of rows by table.
     """
-    removed: dict[str, int] = dict.fromkeys(("memories", "turns", "entries", "changes", "keys"), 0)
+    removed: dict[str, int] = dict.fromkeys(("memories", "turns", "entries", "changes", "keys", "jobs"), 0)
     ids = _with_sources(connection, tenant, memory_ids)
     shelves: dict[int, Shelf] = {}
     erased: dict[int, list[str]] = {}
@@ -54,6 +55,7 @@ def erase(
     for shelf in shelves.values():
         shelf.keep_seq()
         removed["keys"] += _forget_keys(connection, shelf, erased[shelf.id])
+        removed["jobs"] += jobs.erase(connection, shelf.id, erased[shelf.id])
     if any(removed.values()):
         _owe_rewrite(connection)
     return removed
@@ -74,7 +76,7 @@ def reset(connection: sqlite3.Connection, tenant: str) -> None:
     connection.execute(
         f"DELETE FROM entries WHERE space IN (SELECT id FROM spaces) AND partition IN {of_tenant}", (tenant,)
     )
-    for table in ("memories", "turns", "changes", "keys", "scopes"):
+    for table in ("memories", "turns", "changes", "keys", "jobs", "scopes"):
         connection.execute(f"DELETE FROM {table} WHERE partition IN {of_tenant}", (tenant,))
     connection.execute("DELETE FROM partitions WHERE tenant = ?", (tenant,))
     _owe_rewrite(connection)
@@ -171,7 +173,7 @@ def _versions(connection: sqlite3.Connection, tenant: str, memory_id: str) -> li
 def _empty(connection: sqlite3.Connection, version: _Version, at: int) -> int:
     """Leave a tombstone of a version; the number of its entries."""
     connection.execute(
-        "UPDATE memories SET text = '', speaker = NULL, categories = NULL, metadata = NULL, mentions = NULL, "
+        "UPDATE memories SET text = '', speaker = NULL, categories = NULL, metadata = NULL, mentions = NULL, claim = NULL, "
         "retired_at = ifnull(retired_at, ?), erased_at = ? WHERE partition = ? AND ord = ?",
         (at, at, version.partition, version.ord),
     )

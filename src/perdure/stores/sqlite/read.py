@@ -52,9 +52,13 @@ def load(
         return Delta(head=head, rows=known_rows, generation=generation)
     if since == head:
         return Delta(head=head, generation=generation)
+    refined = _refined(connection, number, since, space_id)
     return Delta(
         head=head,
-        rows=_entry_rows(connection, "m.retired_at IS NULL ORDER BY m.ord", (space_id, number, since)),
+        rows=[
+            *refined,
+            *_entry_rows(connection, "m.retired_at IS NULL ORDER BY m.ord", (space_id, number, since)),
+        ],
         dead=_all_before(start, since) or _ended(connection, number, since),
         generation=generation,
     )
@@ -76,12 +80,24 @@ def _entry_rows(connection: sqlite3.Connection, where: str, values: Sequence[Any
     return list(map(EntryRow._make, connection.execute(_ROWS + where, values)))
 
 
+def _refined(connection: sqlite3.Connection, partition: int, since: int, space: int) -> list[EntryRow]:
+    """The rows up to `since` of which more became known after it."""
+    if since == 0:
+        return []
+    refined = (
+        "m.retired_at IS NULL AND m.ord IN (SELECT old FROM changes "
+        "WHERE partition = ? AND seq > ? AND old <= ? AND event = 'REFINE') ORDER BY m.ord"
+    )
+    return _entry_rows(connection, refined, (space, partition, 0, partition, since, since))
+
+
 def _ended(connection: sqlite3.Connection, partition: int, since: int) -> list[int]:
     """The rows up to `since` that ended after it."""
     if since == 0:
         return []
     ended = connection.execute(
-        "SELECT old FROM changes WHERE partition = ? AND seq > ? AND old <= ?", (partition, since, since)
+        "SELECT old FROM changes WHERE partition = ? AND seq > ? AND old <= ? AND event <> 'REFINE'",
+        (partition, since, since),
     )
     return [ord_ for [ord_] in ended]
 
@@ -235,7 +251,7 @@ def changes(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -
         "c.actor, c.reason, c.write_id FROM changes c "
         "LEFT JOIN memories old ON old.partition = c.partition AND old.ord = c.old "
         "LEFT JOIN memories new ON new.partition = c.partition AND new.ord = c.new "
-        f"WHERE {where}",
+        f"WHERE c.event <> 'REFINE' AND {where}",
         values,
     )
     return [

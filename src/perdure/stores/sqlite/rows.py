@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from perdure.errors import InvalidInput
 from perdure.moments import EPOCH, micros
-from perdure.types import Memory, Mention, Scope, Turn
+from perdure.ports import Job
+from perdure.types import Claim, Memory, Mention, Partition, Scope, Turn
 
 MEMORY: Final = (
     "ord, id, version, scope, retired_at, erased_at, said_at, recorded_at, valid_from, valid_to, expires_at, "
-    "place, salience, kind, origin, role, speaker, session, derived_by, sources, categories, mentions, metadata, text"
+    "place, salience, kind, origin, role, speaker, session, derived_by, claim, sources, categories, mentions, metadata, "
+    "text"
 )
 """The columns that `memories` reads and `memory_row` makes, which adds the partition."""
 
 TURN: Final = "id, partition, scope, said_at, recorded_at, session, role, speaker, attachments, text"
 """The columns that `turn_row` makes and `turns` reads."""
+
+JOB: Final = "id, kind, made_at, attempts, turns, options, error, answer"
+"""The columns that `job` reads."""
 
 SCOPE_IDS: Final = ("user_id", "agent_id", "app_id", "run_id")
 
@@ -44,6 +49,7 @@ def memory_row(memory: Memory, partition: int, scope: int) -> tuple[Any, ...]:
         m.ord, m.id, m.version, scope, None, None, micros(m.said_at), micros(m.recorded_at),
         maybe_micros(m.valid_from), maybe_micros(m.valid_to), maybe_micros(m.expires_at),
         m.place, m.salience, m.kind, m.origin, m.role, m.speaker, m.session, m.derived_by,
+        None if m.claim is None else to_json([m.claim.subject, m.claim.attribute, m.claim.confirmed]),
         None if m.sources == (m.id,) else to_json(m.sources),
         to_json(m.categories) if m.categories else None,
         to_json([[t.text, micros(t.start), micros(t.end)] for t in m.mentions]) if m.mentions else None,
@@ -106,7 +112,8 @@ def memories(rows: Iterable[tuple[Any, ...]], scopes: Scopes) -> list[Memory]:
     made = []
     for (
         ord_, id_, version, scope, retired_at, erased_at, said_at, recorded_at, valid_from, valid_to, expires_at,
-        place, salience, kind, origin, role, speaker, session, derived_by, sources, categories, mentions, metadata, text,
+        place, salience, kind, origin, role, speaker, session, derived_by, claim, sources, categories, mentions, metadata,
+        text,
     ) in rows:  # fmt: skip
         m = _Draft()
         m.id = id_
@@ -123,6 +130,7 @@ def memories(rows: Iterable[tuple[Any, ...]], scopes: Scopes) -> list[Memory]:
         m.metadata = {} if metadata is None else json.loads(metadata)
         m.mentions = () if mentions is None else _mentions(mentions)
         m.origin = origin
+        m.claim = claim if claim is None else _claim(claim)
         m.derived_by = derived_by
         m.salience = salience
         m.valid_from = said if valid_from == said_at else None if valid_from is None else moment(valid_from)
@@ -165,6 +173,35 @@ def _mentions(text: str) -> tuple[Mention, ...]:
     return tuple(
         Mention(text=words, start=EPOCH + timedelta(0, 0, start), end=EPOCH + timedelta(0, 0, end))
         for words, start, end in json.loads(text)
+    )
+
+
+def _claim(text: str) -> Claim:
+    subject, attribute, confirmed = json.loads(text)
+    return Claim(subject=subject, attribute=attribute, confirmed=confirmed)
+
+
+def job_row(job: Job, partition: int) -> tuple[Any, ...]:
+    """A job as it is stored."""
+    options = to_json(job.options) if job.options else None
+    turns = to_json(list(job.turns))
+    fixed = (job.id, partition, job.kind, micros(job.made_at))
+    return (*fixed, job.attempts, turns, options, job.error, job.answer)
+
+
+def job(partition: Partition, row: Sequence[Any]) -> Job:
+    """The job in a row of the columns `JOB`."""
+    id_, kind, made_at, attempts, turns, options, error, answer = row
+    return Job(
+        id=id_,
+        partition=partition,
+        kind=kind,
+        made_at=moment(made_at),
+        attempts=attempts,
+        turns=tuple(json.loads(turns)),
+        options={} if options is None else json.loads(options),
+        error=error,
+        answer=answer,
     )
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from perdure.errors import Closed
-from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Query, Space, StoreStats
+from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, StoreStats
 from perdure.stores import sqlfilters
-from perdure.stores.sqlite import backup, check, commit, erase, exports, read, reindex, spaces
+from perdure.stores.sqlite import backup, check, commit, erase, exports, jobs, read, reindex, spaces
 from perdure.stores.sqlite.connection import Opener, explained, identify
 from perdure.stores.sqlite.migrations import scripts, upgrade
 from perdure.stores.sqlite.watch import Watch
@@ -169,6 +169,14 @@ class SqliteStore:
         """Put exported records in, in the order in which they were exported; those that are known are left alone."""
         space = self._use.space
         return await self._write(lambda c: exports.restore(c, records, entries, space))
+
+    async def jobs(self, tenant: str, *, limit: int | None = None) -> list[Job]:
+        """What is still to be done, oldest first."""
+        return await self._read(lambda c: jobs.listed(c, tenant, limit=limit))
+
+    async def keep_job(self, job: Job) -> bool:
+        """Note how an attempt ended."""
+        return await self._write(lambda c: jobs.keep(c, job))
 
     async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet."""

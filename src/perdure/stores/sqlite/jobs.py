@@ -1,0 +1,74 @@
+"""What is still to be done: brought by the batch that makes it, taken away by the batch that it leads to."""
+
+# ruff: noqa: S608 -- SQL is put together from names in these files; what callers give is bound
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from perdure.errors import Conflict
+from perdure.ports import Job
+from perdure.stores.sqlite import rows
+from perdure.types import Partition
+
+
+def put(connection: sqlite3.Connection, new: Sequence[Job], partition: int) -> None:
+    """Store new jobs."""
+    connection.executemany(
+        "INSERT INTO jobs (id, partition, kind, made_at, attempts, turns, options, error, answer) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [rows.job_row(job, partition) for job in new],
+    )
+
+
+def remove(connection: sqlite3.Connection, done: Sequence[str]) -> None:
+    """Take away what is done.
+
+    Raises:
+        Conflict: somebody else did it.
+    """
+    for job_id in done:
+        if not connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,)).rowcount:
+            raise Conflict(f"the job {job_id!r} was done by somebody else meanwhile")
+
+
+def listed(connection: sqlite3.Connection, tenant: str, *, limit: int | None) -> list[Job]:
+    """A tenant's jobs, oldest first."""
+    found = connection.execute(
+        f"SELECT p.tenant, p.owner, {rows.prefixed(rows.JOB, 'j')} FROM jobs j "
+        "JOIN partitions p ON p.id = j.partition WHERE p.tenant = ? ORDER BY j.made_at, j.id LIMIT ?",
+        (tenant, -1 if limit is None else limit),
+    )
+    return [rows.job(Partition(*names), row) for *names, row in ((r[0], r[1], r[2:]) for r in found)]
+
+
+def keep(connection: sqlite3.Connection, job: Job) -> bool:
+    """Note how an attempt ended."""
+    kept = connection.execute(
+        "UPDATE jobs SET attempts = ?, error = ?, answer = ? WHERE id = ?",
+        (job.attempts, job.error, job.answer, job.id),
+    )
+    return kept.rowcount > 0
+
+
+def erase(connection: sqlite3.Connection, partition: int, erased: Sequence[str]) -> int:
+    """Take erased turns out of jobs, and what a model said of them; a job without turns is gone."""
+    gone, touched = set(erased), 0
+    for job_id, held in connection.execute(
+        "SELECT id, turns FROM jobs WHERE partition = ?", (partition,)
+    ).fetchall():
+        turns = json.loads(held)
+        left = [turn for turn in turns if turn not in gone]
+        if len(left) == len(turns):
+            continue
+        touched += 1
+        if left:
+            connection.execute(
+                "UPDATE jobs SET turns = ?, answer = NULL, error = NULL WHERE id = ?",
+                (json.dumps(left), job_id),
+            )
+        else:
+            connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+    return touched
