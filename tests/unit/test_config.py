@@ -169,7 +169,7 @@ def test_a_path_in_the_environment_wins_over_another_store_in_the_file(file, mon
     ("source", "told"),
     [
         ({"stor": {}}, "the configuration has no 'stor': did you mean 'store'?"),
-        ({"llm": {"provider": "openai"}}, "llm cannot be configured in this version"),
+        ({"vectors": {"provider": "qdrant"}}, "vectors cannot be configured in this version"),
         ({"settings": {"topk": 3}}, "settings has no option 'topk': did you mean 'top_k'?"),
         (
             {"settings": {"top_k": "many"}},

@@ -5,26 +5,43 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from perdure.engine import ingest, requests
+from perdure.engine import ingest, receipts, requests
 from perdure.engine.indexes import Indexes
+from perdure.engine.learning import Learner, Outcome
+from perdure.engine.messages import Heard
 from perdure.engine.rank import DEFAULT_THRESHOLD
 from perdure.engine.recall import Ask, Hit, Recall, together
 from perdure.engine.scoping import Reach, reach
 from perdure.engine.shape import (
+    Added,
     MemoryDict,
     Results,
     memory_dict,
 )
 from perdure.engine.turns import Turns
 from perdure.engine.words import ANALYZER_VERSION, pieces
-from perdure.errors import Closed, Conflict, ModelUnavailable, NotFound, Unavailable
+from perdure.errors import Closed, ConfigurationError, Conflict, ModelUnavailable, NotFound, Unavailable
 from perdure.ids import new_id
 from perdure.moments import iso
-from perdure.ports import Batch, Committed, Embedder, Entry, Query, Reranker, Space, Store, Write
+from perdure.ports import (
+    LLM,
+    Batch,
+    Committed,
+    Embedder,
+    Entry,
+    Job,
+    Jobs,
+    Query,
+    Reranker,
+    Space,
+    Store,
+    Write,
+)
 from perdure.settings import Settings
 from perdure.types import Memory, Turn, said, utc_now
 
@@ -32,6 +49,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+JOBS_AT_ONCE = 8
 ATTEMPTS = 5
 """How often a change is tried again when somebody else changed the same memory first."""
 
@@ -45,6 +63,7 @@ class Core:
         store: Store,
         embedder: Embedder | None = None,
         reranker: Reranker | None = None,
+        llm: LLM | None = None,
         settings: Settings | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -62,6 +81,19 @@ class Core:
         self._turns = Turns()
         self._recall = Recall(store, self._indexes, reranker, self._turns)
         self._reranker = reranker
+        self._llm = llm
+        self._learner = (
+            None
+            if llm is None
+            else Learner(
+                llm,
+                store=store,
+                indexes=self._indexes,
+                embedder=embedder,
+                settings=self._settings,
+                clock=clock,
+            )
+        )
         self._opening: asyncio.Task[None] | None = None
         self._space_checked = False
         self._closed = False
@@ -83,6 +115,8 @@ class Core:
             await self._embedder.aclose()
         if self._reranker is not None:
             await self._reranker.aclose()
+        if self._llm is not None:
+            await self._llm.aclose()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._indexes.drop()
 
@@ -140,6 +174,17 @@ class Core:
 
     async def _entries_at_hand(self, memories: Sequence[Memory]) -> list[Entry]:
         return (await self._entered([m.text for m in memories], [ingest.analysed(m) for m in memories]))[0]
+
+    async def _learned(self, heard: Heard, batch: Batch, memories: Sequence[Memory]) -> Added:
+        """Store turns with the job of learning from them, and do it."""
+        assert self._learner is not None
+        committed = await self._store.commit(batch)
+        if committed.repeated:
+            return receipts.learned(heard.turns, heard.skipped, committed, Outcome())
+        first = committed.head - len(memories) + 1
+        own = [replace(memory, ord=first + place) for place, memory in enumerate(memories)]
+        outcome = await self._learner.learn(batch.jobs[0], own)
+        return receipts.learned(heard.turns, heard.skipped, committed, outcome)
 
     def _reach(
         self,
@@ -229,21 +274,60 @@ class Core:
         return memory
 
     async def _change(
-        self, memory_id: str, decide: Callable[[Memory, datetime], Awaitable[Write]]
+        self, memory_id: str, decide: Callable[[Memory, datetime], Awaitable[tuple[Write, ...]]]
     ) -> Committed:
         """Change the current version of a memory, again from its newest when somebody else was first."""
         for attempt in range(ATTEMPTS):
             memory = await self._current(memory_id)
             now = self._clock()  # one moment ends the old version and begins the new one
-            write = await decide(memory, now)
+            writes = await decide(memory, now)
             try:
                 return await self._store.commit(
-                    Batch(id=new_id(), partition=memory.scope.partition, at=now, writes=(write,))
+                    Batch(id=new_id(), partition=memory.scope.partition, at=now, writes=writes)
                 )
             except Conflict:
                 if attempt == ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
+
+    async def _silenced(self, memory: Memory) -> list[Write]:
+        """The ends of the turns' memories that only this fact came from."""
+        if memory.kind == "turn":
+            return []
+        index = await self._indexes.current(memory.scope.partition)
+        facts = [int(ord_) for ord_ in index.ords.values[index.placeless & index.alive.values]]
+        held = await self._store.read(memory.scope.partition, facts)
+        needed = {source for other in held if other.id != memory.id for source in other.sources}
+        found = [
+            await self._store.get(memory.scope.tenant, source)
+            for source in memory.sources
+            if source not in needed
+        ]
+        return [
+            Write(event="DELETE", memory_id=m.id, replaces=m.ord, reason=f"only source of {memory.id}")
+            for m in found
+            if m is not None and m.retired_at is None
+        ]
+
+    async def _jobs(self, limit: int | None) -> list[Job]:
+        if not isinstance(self._store, Jobs):
+            return []
+        return await self._store.jobs(self._settings.tenant, limit=limit)
+
+    async def _retried(self, jobs: Sequence[Job]) -> dict[str, Any]:
+        """Do these jobs, a few at a time."""
+        if self._learner is None:
+            raise ConfigurationError(
+                "there is no language model to learn with: configure llm, as in {'llm': {'provider': 'openai', ...}}"
+            )
+        done, left = 0, []
+        for start in range(0, len(jobs), JOBS_AT_ONCE):
+            outcomes = await asyncio.gather(
+                *(self._learner.learn(job) for job in jobs[start : start + JOBS_AT_ONCE])
+            )
+            left += [outcome.pending for outcome in outcomes if outcome.pending is not None]
+            done += sum(outcome.pending is None for outcome in outcomes)
+        return {"done": done, "pending": len(left), "reasons": list(dict.fromkeys(left))}
 
     async def _retire(self, memories: Sequence[Memory]) -> int:
         """Retire these versions; what somebody else changed meanwhile is left to the next look."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -30,6 +30,9 @@ Vector: TypeAlias = "Callable[[], Awaitable[NDArray[np.float32] | None]]"
 
 RERANK_DEPTH = 50
 """So many of the best are shown to a reranker, before the cut."""
+
+SOURCES = 20
+"""So many more are looked at, at most, than are wanted: a fact and its source count as one."""
 
 PARTITIONS_AT_ONCE = 16
 """A wide search takes its partitions in groups of so many, to keep memory bounded."""
@@ -87,14 +90,17 @@ class Recall:
             vector: gives the question's embedding, when it is needed.
         """
         query = read_query(ask.text)
-        depth = max(ask.limit, RERANK_DEPTH) if self._reranks(ask) else ask.limit
+        wanted = max(ask.limit, RERANK_DEPTH) if self._reranks(ask) else ask.limit
+        depth = wanted + min(wanted, SOURCES)
         partitions = await self.partitions(ask.reach)
         best: list[_Candidate] = []
         for start in range(0, len(partitions), PARTITIONS_AT_ONCE):
             group = partitions[start : start + PARTITIONS_AT_ONCE]
             found = await together([self._within(p, ask, query, vector, depth) for p in group])
             best = sorted((c for part in (best, *found) for c in part), key=lambda c: -c.score)[:depth]
-        hits = await self._read([c for c in best if c.score >= ask.threshold], explain=ask.explain)
+        hits = one_of_each(
+            await self._read([c for c in best if c.score >= ask.threshold], explain=ask.explain)
+        )
         if self._reranks(ask):
             hits = await self._second_opinion(ask.text, hits)
         return hits[: ask.limit]
@@ -180,6 +186,20 @@ class Recall:
             for hit, score in zip(hits, scores, strict=True)
         ]
         return sorted(judged, key=lambda hit: -hit.score)
+
+
+def one_of_each(hits: Sequence[Hit]) -> list[Hit]:
+    """A fact and a turn that it came from are one hit: the fact, where the better of the two stood."""
+    found: list[Hit] = []
+    told: set[str] = set()
+    facts = [hit for hit in hits if hit.memory.kind == "fact"]
+    by_source = {source: fact for fact in reversed(facts) for source in fact.memory.sources}
+    for hit in hits:
+        fact = by_source.get(hit.memory.id, hit)
+        if fact.memory.id not in told:
+            told.add(fact.memory.id)
+            found.append(replace(fact, score=max(fact.score, hit.score)))
+    return found
 
 
 async def together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
