@@ -1,0 +1,7 @@
+"""JSON over HTTP for all providers that speak it: one client with time-outs, retries and a short rest."""
+
+from perdure.http.client import Client
+from perdure.http.options import HttpOptions
+from perdure.http.replies import Refused, Reply
+
+__all__ = ["Client", "HttpOptions", "Refused", "Reply"]
