@@ -219,7 +219,11 @@ def test_without_a_key_the_vendor_itself_is_not_asked(vendor):
 @pytest.mark.parametrize("vendor", NAMES)
 def test_a_key_of_the_environment_goes_to_the_vendor_alone(server, vendor, monkeypatch):
     monkeypatch.setenv(VENDORS[vendor].KEYS[0], KEY)
-    assert VENDORS[vendor](model="m-1")._key() == KEY
+    home = VENDORS[vendor](model="m-1")
+    assert home._key() == KEY
+    assert replace(home, base_url=f"{home.HOME}/other")._key() == KEY
+    for elsewhere in (home.HOME.replace("https", "http"), home.HOME.replace(".com", ".com.example.org")):
+        assert replace(home, base_url=elsewhere)._key() is None
     ask(model(server, vendor))
     assert KEY not in str(server.seen[0].headers)
 
@@ -228,6 +232,26 @@ def test_a_key_of_the_environment_goes_to_the_vendor_alone(server, vendor, monke
 def test_a_key_with_a_line_feed_from_a_file_is_a_key(server, vendor):
     ask(model(server, vendor, api_key=f"{KEY}\n"))
     assert any(value.endswith(KEY) for value in server.seen[0].headers.values())
+
+
+@pytest.mark.parametrize("vendor", NAMES)
+def test_more_of_a_body_and_more_headers_go_over_what_is_sent_otherwise(server, vendor):
+    extra = {"generationConfig": {"maxOutputTokens": 3}, "max_tokens": 3}
+    ask(model(server, vendor, extra=extra, headers={"X-Gateway": KEY}, temperature=0.5))
+    [seen] = server.seen
+    assert seen.body["max_tokens"] == seen.body["generationConfig"]["maxOutputTokens"] == 3
+    assert "0.5" in json.dumps(seen.body)  # what stands beside stays
+    assert seen.headers["x-gateway"] == KEY
+    assert KEY not in repr(model(server, vendor, headers={"X-Gateway": KEY}))
+
+
+def test_a_user_in_the_url_beside_a_key_is_a_matter_of_configuration(server):
+    url = server.openai.replace("//", "//ann:hidden@")
+    assert ask(OpenAIModel(model="m", base_url=url)).text == "hello"
+    assert server.seen[0].headers["authorization"].startswith("Basic ")
+    with pytest.raises(ModelUnavailable, match="base_url") as caught:
+        ask(OpenAIModel(model="m", base_url=url, api_key=KEY))
+    assert "hidden" not in str(caught.value)
 
 
 # OpenAI and those who speak like it
@@ -416,6 +440,13 @@ def test_a_claude_that_cannot_be_made_to_use_a_tool_gives_structured_output_or_i
     assert ["output_config" in seen.body for seen in server.seen] == [False, True, True]
     assert json.loads(asked(llm, replace(ASKED, schema=OTHER))[0].text) == FACTS
     assert json.dumps(OTHER) in server.seen[-1].content
+
+
+def test_the_version_of_anthropics_interface_may_stand_in_the_base_url_or_not(server):
+    for url in (server.url, f"{server.url}/", server.anthropic, f"{server.url}/proxy"):
+        ask(AnthropicModel(model="m", base_url=url))
+    paths = [seen.path for seen in server.seen]
+    assert paths == ["/v1/messages", "/v1/messages", "/v1/messages", "/proxy/v1/messages"]
 
 
 def test_anthropic_images_are_data_or_places(server):

@@ -2,6 +2,8 @@
 
 from perdure.http.client import Client
 from perdure.http.options import HttpOptions
+from perdure.http.parts import Part, parameter
+from perdure.http.provider import HttpProvider
 from perdure.http.replies import Refused, Reply
 
-__all__ = ["Client", "HttpOptions", "Refused", "Reply"]
+__all__ = ["Client", "HttpOptions", "HttpProvider", "Part", "Refused", "Reply", "parameter"]

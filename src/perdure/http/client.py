@@ -154,8 +154,8 @@ class Client:
             ) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 content = await self._bounded(answer)
-        except aiohttp.InvalidURL as error:
-            raise ModelUnavailable(f"{self.name} has no usable URL: mend `base_url`") from error
+        except ValueError as error:  # a URL that is none, or names a user beside a key
+            raise ModelUnavailable(f"{self.name} cannot be asked: mend `base_url`, or `api_key`") from error
         except aiohttp.ConnectionTimeoutError as error:
             raise Passing(
                 f"{self._subject} took no connection within {min(seconds, self.options.connect_timeout):.3g} s: is "

@@ -14,7 +14,7 @@ class HttpOptions:
     """
 
     timeout: float = 60.0
-    """Seconds for one answer, from the first byte that is sent to the last that comes."""
+    """Seconds for one try, from the connection to the last byte of the answer."""
     connect_timeout: float = 10.0
     """Seconds for making a connection."""
     retries: int = 3

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from perdure.http import Part
 from perdure.llms.images import image_of
-from perdure.llms.model import Form, HttpModel, Part, count, dig, told
+from perdure.llms.model import Form, HttpModel, count, dig, told
 from perdure.ports import Completion, Prompt
 
 VERSION = "2023-06-01"
@@ -22,7 +23,7 @@ CUT = ("max_tokens", "model_context_window_exceeded")
 
 @dataclass(frozen=True, kw_only=True)
 class AnthropicModel(HttpModel):
-    """A model behind `{base_url}/messages`.
+    """A model behind `{base_url}/messages`, or `{base_url}/v1/messages` where the version is not in the `base_url`.
 
     Without `api_key`, `ANTHROPIC_API_KEY` is used, but only for Anthropic itself. The instructions are marked for the
     prompt cache. A schema is a tool that the model has to use; a model that cannot be made to use one is asked for
@@ -40,7 +41,8 @@ class AnthropicModel(HttpModel):
     FORMS: ClassVar[tuple[Form, ...]] = ("tool", "schema", "text")
 
     def _path(self) -> str:
-        return "/messages"
+        # Anthropic's own packages count the version to the path, others to the place
+        return "/messages" if self.base_url.rstrip("/").endswith("/v1") else "/v1/messages"
 
     def _headers(self) -> dict[str, str]:
         key = self._key()

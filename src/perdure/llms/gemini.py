@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
+from perdure.http import Part
 from perdure.llms.images import image_of
-from perdure.llms.model import Form, HttpModel, Part, count, dig, told
+from perdure.llms.model import Form, HttpModel, count, dig, told
 from perdure.ports import Completion, Prompt
 
 FORMAT_NAMED = r"response_?json_?schema|response_?schema|response_?mime|schema|json mode"
@@ -46,21 +47,19 @@ class GeminiModel(HttpModel):
 
     def _body(self, prompt: Prompt, form: Form | None) -> dict[str, Any]:
         parts = [{"text": told(prompt, form)}, *map(_image, prompt.images)]
-        content = {"role": "user", "parts": parts}
-        body: dict[str, Any] = {"contents": [content], "generationConfig": self._settings(prompt)}
+        settings: dict[str, Any] = {"maxOutputTokens": self._limit(prompt)}
+        if self.temperature is not None:
+            settings["temperature"] = self.temperature
+        body: dict[str, Any] = {"contents": [{"role": "user", "parts": parts}], "generationConfig": settings}
         if prompt.instructions:
             body["systemInstruction"] = {"parts": [{"text": prompt.instructions}]}
         return body
-
-    def _settings(self, prompt: Prompt) -> dict[str, Any]:
-        heat = {} if self.temperature is None else {"temperature": self.temperature}
-        return {"maxOutputTokens": self._limit(prompt), **heat}
 
     def _parts(self, prompt: Prompt) -> list[Part]:
         form = self._form(prompt)
         if form not in ("schema", "object"):
             return []
-        settings = {**self._settings(prompt), "responseMimeType": "application/json"}
+        settings: dict[str, Any] = {"responseMimeType": "application/json"}
         if form == "schema":
             settings["responseJsonSchema"] = prompt.schema
         return [self._format(prompt, form, {"generationConfig": settings}, FORMAT_NAMED)]

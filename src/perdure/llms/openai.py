@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
-from perdure.llms.model import Form, HttpModel, Part, count, dig, parameter, told
+from perdure.http import Part, parameter
+from perdure.llms.model import Form, HttpModel, count, dig, told
 from perdure.ports import Completion, Prompt
 
 FORMAT_NAMED = r"response_format|json_schema|json_object|json mode|structured|guided|grammar"
@@ -55,8 +56,7 @@ class OpenAIModel(HttpModel):
         return {"model": self.model, "messages": [*system, {"role": "user", "content": content}]}
 
     def _parts(self, prompt: Prompt) -> list[Part]:
-        theirs = self.base_url.rstrip("/") == self.HOME or self.azure_api_version
-        names = LIMITS if theirs else LIMITS[::-1]
+        names = LIMITS if self._is_home or self.azure_api_version else LIMITS[::-1]
         limits = self._known([parameter(name, self._limit(prompt)) for name in names])
         return [*self._temperature(), *limits[:1], *self._response_format(prompt)]
 
