@@ -86,17 +86,21 @@ def compose(
         beside: for a line's place, what is shown with it when there is room for both.
         budget: tokens that the block may have, marks and all.
     """
-    lines = [_shortened(line, form, count, budget // 2) for line in lines]
+    weighed = [_weighed(line, form, count, budget // 2) for line in lines]
     room = budget - count(form.block([]))
     kept: dict[Place, Line] = {}
-    for line in lines:
-        for wanted in (line, beside.get(line.place)):
-            if wanted is None or wanted.place in kept:
-                continue
-            cost = count(f"- {form.line(wanted)}\n")
-            if cost > room:
-                break
-            kept[wanted.place] = wanted
+    for line, cost in weighed:
+        if cost > room:
+            continue
+        kept[line.place] = line
+        room -= cost
+        partner = beside.get(line.place)
+        if (
+            partner is not None
+            and partner.place not in kept
+            and (cost := _cost(partner, form, count)) <= room
+        ):
+            kept[partner.place] = partner
             room -= cost
     parts = passages(kept.values())
     while kept and count(form.block(parts)) > budget:  # tokens of lines may be fewer than those of the whole
@@ -106,7 +110,7 @@ def compose(
         form.block(parts),
         [line for part in parts for line in part],
         count,
-        omitted=sum(line.place not in kept for line in lines),
+        omitted=sum(line.place not in kept for line, _ in weighed),
     )
 
 
@@ -134,14 +138,13 @@ def profiled(
         budget: tokens that the text may have, marks and all.
     """
     most = min(budget, 2**62) // 2
-    lines = [_shortened(line, form, count, int(most)) for line in lines]
+    weighed = [_weighed(line, form, count, int(most)) for line in lines]
     room = budget - count(form.sheet({}))
     kept: list[Line] = []
     shown: set[str] = set()
-    for line in lines:
+    for line, weight in weighed:
         name = _category(line.memory, wanted)
-        lead = "" if name in shown else f"{form.heading(name)}\n"
-        cost = count(f"{lead}- {form.line(line)}\n")
+        cost = weight if name in shown else weight + count(f"{form.heading(name)}\n")
         if cost <= room:
             kept.append(line)
             shown.add(name)
@@ -149,7 +152,7 @@ def profiled(
     while kept and count(form.sheet(_grouped(kept, wanted))) > budget:
         kept.pop()
     groups = _grouped(kept, wanted)
-    return groups, _composed(form.sheet(groups), kept, count, omitted=len(lines) - len(kept))
+    return groups, _composed(form.sheet(groups), kept, count, omitted=len(weighed) - len(kept))
 
 
 def _saying(memory: Memory) -> object:
@@ -179,17 +182,25 @@ def _voice(memory: Memory) -> tuple[str, str | None]:
     return memory.role, memory.speaker
 
 
-def _shortened(line: Line, form: Form, count: Count, most: int) -> Line:
-    """The line with as many of its first words as have room; as it is, when not even one has."""
-    if count(form.line(line)) <= most:
-        return line
+def _cost(line: Line, form: Form, count: Count) -> int:
+    return count(f"- {form.line(line)}\n")
+
+
+def _weighed(line: Line, form: Form, count: Count, most: int) -> tuple[Line, int]:
+    """The line with as many of its first words as have room (as it is, when not even one has), and its tokens."""
+    whole = _cost(line, form, count)
+    if whole <= most:
+        return line, whole
     text = plain(line.text)[: most * 16]  # no token is longer, on average
 
     def cost(length: int) -> int:
-        return count(form.line(replace(line, text=text[:length])))
+        return _cost(replace(line, text=text[:length]), form, count)
 
     length = bisect_right(range(1, len(text)), most, key=cost)
-    return replace(line, text=_whole_words(text, length)) if length else line
+    if not length:
+        return line, whole
+    shorter = replace(line, text=_whole_words(text, length))
+    return shorter, _cost(shorter, form, count)
 
 
 def _whole_words(text: str, length: int) -> str:

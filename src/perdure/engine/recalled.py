@@ -38,6 +38,8 @@ _LABEL_LENGTH: Final = 64
 
 def plain(text: str) -> str:
     """The text that can be seen: every line end is a newline, and what is invisible or a control is gone."""
+    if text.isascii() and text.isprintable():  # most are
+        return text
     return _UNSEEN.sub(_spelled, _LINE_ENDS.sub("\n", text))
 
 
