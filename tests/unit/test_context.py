@@ -20,6 +20,7 @@ from perdure import errors
 from perdure.engine.context import compose, exchanges, fold, partners, passages, profiled
 from perdure.engine.form import Form, Line, short
 from perdure.engine.memory import Engine
+from perdure.engine.prompting import INLINE_LINES
 from perdure.engine.recalled import NOTICE, framed, label, marked, plain, quoted, without_recalled, xml_text
 from perdure.engine.tokens import estimated_tokens
 from perdure.settings import Settings
@@ -540,6 +541,17 @@ def test_a_models_own_tokenizer_counts(run: Any) -> None:
         made = await memory.context("tea", user_id="maya", budget_tokens=900, count_tokens=len)
         assert made["tokens"] == len(str(made["context"])) <= 900
         assert made["omitted"] == 30 - len(made["results"]) > 0
+
+    run(scenario)
+
+
+def test_more_than_is_weighed_at_once_is_weighed_as_well(run: Any) -> None:
+    async def scenario(memory: Engine, clock: Clock) -> None:
+        await memory.add([f"I like tea number {n}" for n in range(INLINE_LINES + 1)], user_id="maya")
+        made = await memory.context("tea", user_id="maya", top_k=1_000, budget_tokens=10**6)
+        assert len(made["results"]) == INLINE_LINES + 1
+        known = await memory.profile(user_id="maya", top_k=1_000)
+        assert len(known["profile"]["other"]) == INLINE_LINES + 1
 
     run(scenario)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import inf
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from perdure.arguments import verb
 from perdure.engine import requests
@@ -19,10 +20,14 @@ from perdure.engine.tokens import estimated_tokens
 from perdure.errors import InvalidInput
 from perdure.types import LISTED_SALIENCE, Memory
 
+R = TypeVar("R")
+
 BUDGET = 2_000
 """Tokens that a context has when its caller says nothing."""
 LOOKED_AT = 50
 """So many of the best are candidates for a context; the budget and the threshold decide."""
+INLINE_LINES = 200
+"""So many lines are weighed on the event loop (about 10 milliseconds); more of them in a thread."""
 
 
 class Prompting(Core):
@@ -86,7 +91,8 @@ class Prompting(Core):
         lines = fold(found)
         beside = partners(lines, await self._recall.versions(exchanges(lines, found)))
         form = Form(xml=format == "xml", names=_names([*lines, *beside.values()], full=full_ids))
-        made = compose(lines, beside, budget=budget, count=count, form=form)
+        work = partial(compose, lines, beside, budget=budget, count=count, form=form)
+        made = await self._weighed(work, len(lines))
         shown: Context = {
             "context": _as_messages(made.text) if format == "messages" else made.text,
             "results": await self._shown(made),
@@ -140,7 +146,8 @@ class Prompting(Core):
             )
         lines = fold(Line(memory=memory, text=memory.text) for memory in memories)
         form = Form(names=_names(lines, full=full_ids))
-        groups, made = profiled(lines, wanted, budget=budget, count=count, form=form)
+        work = partial(profiled, lines, wanted, budget=budget, count=count, form=form)
+        groups, made = await self._weighed(work, len(lines))
         shown = {shape["id"]: shape for shape in await self._shown(made)}
         return {
             "profile": {name: [shown[line.memory.id] for line in held] for name, held in groups.items()},
@@ -148,6 +155,10 @@ class Prompting(Core):
             "tokens": made.tokens,
             "omitted": made.omitted,
         }
+
+    async def _weighed(self, work: Callable[[], R], lines: int) -> R:
+        made: R = await self._work(work) if lines > INLINE_LINES else work()
+        return made
 
     async def _shown(self, made: Composed) -> list[MemoryDict]:
         shaped = await self._told([line.memory for line in made.lines])
