@@ -46,6 +46,8 @@ class Memory(Blocking[AsyncMemory]):
     add = blocking(AsyncMemory.add)
     search = blocking(AsyncMemory.search)
     search_many = blocking(AsyncMemory.search_many)
+    context = blocking(AsyncMemory.context)
+    profile = blocking(AsyncMemory.profile)
     get = blocking(AsyncMemory.get)
     get_all = blocking(AsyncMemory.get_all)
     update = blocking(AsyncMemory.update)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 CATEGORIES: Final[Mapping[str, str]] = {
@@ -44,8 +44,8 @@ class Settings:
     """One query; a longer one is refused."""
     repeat_window: float = 5.0
     """The same messages in the same scope within so many seconds are one add."""
-    categories: Mapping[str, str] = field(default_factory=lambda: dict(CATEGORIES))
-    """What facts are sorted into: names, each with what belongs to it."""
+    categories: Mapping[str, str] | None = None
+    """What facts are sorted into: names, each with what belongs to it; None: mem0's list."""
     instructions: str = ""
     """What a language model is told besides our own instructions, for every add."""
     max_facts: int = 50

@@ -195,7 +195,7 @@ def test_what_is_wrong_is_told_with_what_would_be_right(source, told):
         ("PERDURE_EMBEDER", "did you mean 'PERDURE_EMBEDDER'?"),
         ("PERDURE_PATH__X", "configures nothing"),
         ("PERDURE_SETTINGS__TOPK", "did you mean 'top_k'?"),
-        ("PERDURE_LLM__PROVIDER", "llm cannot be configured in this version"),
+        ("PERDURE_GRAPH__PROVIDER", "graph cannot be configured in this version"),
     ],
 )
 def test_a_misspelt_variable_is_told(monkeypatch, variable, told):

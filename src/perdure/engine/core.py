@@ -194,7 +194,11 @@ class Core:
     ) -> Reach:
         return reach(self._settings.tenant, named, filters, requests.within(categories))
 
-    async def _search(
+    async def _search(self, texts: Sequence[str], **asked: Any) -> list[Results]:
+        found, notes = await self._hits(texts, **asked)
+        return [self._noted({"results": await self._shaped(hits)}, notes) for hits in found]
+
+    async def _hits(
         self,
         texts: Sequence[str],
         *,
@@ -202,7 +206,8 @@ class Core:
         reference: datetime | None,
         explain: bool,
         **asked: Any,
-    ) -> list[Results]:
+    ) -> tuple[list[list[Hit]], list[str]]:
+        """What answers each text, and what to tell the caller of how it was found."""
         texts = [requests.query(text, self._settings.max_query_bytes) for text in texts]
         await self._open()
         now = reference or known_at or self._clock()
@@ -212,10 +217,9 @@ class Core:
             found = await together(
                 [self._recall.search(ask, partial(_nth, embedding, i)) for i, ask in enumerate(asks)]
             )
-            notes = (await embedding)[1]
+            return found, (await embedding)[1]
         finally:
             embedding.cancel()
-        return [self._noted({"results": await self._shaped(hits)}, notes) for hits in found]
 
     async def _vectors(self, texts: Sequence[str]) -> tuple[Sequence[NDArray[np.float32] | None], list[str]]:
         """The texts' embeddings, and what to tell the caller where there are none."""
@@ -232,16 +236,20 @@ class Core:
 
     async def _shaped(self, hits: Sequence[Hit]) -> list[MemoryDict]:
         """Hits as callers see them, each with the words that it came from."""
-        turns = await self._sources([hit.memory for hit in hits])
-        shaped = []
-        for hit in hits:
-            sources = [turns[source] for source in hit.memory.sources if source in turns]
-            shape = memory_dict(hit.memory, sources=sources)
+        shaped = await self._told([hit.memory for hit in hits])
+        for hit, shape in zip(hits, shaped, strict=True):
             shape["score"] = round(hit.score, 6)
             if hit.why is not None:
                 shape["explain"] = dict(hit.why)
-            shaped.append(shape)
         return shaped
+
+    async def _told(self, memories: Sequence[Memory]) -> list[MemoryDict]:
+        """Memories as callers see them, each with the words that it came from."""
+        turns = await self._sources(memories)
+        return [
+            memory_dict(memory, sources=[turns[source] for source in memory.sources if source in turns])
+            for memory in memories
+        ]
 
     async def _sources(self, memories: Sequence[Memory]) -> dict[str, Turn]:
         """The turns that these came from; the first version of a turn's own memory holds its very words."""

@@ -72,6 +72,41 @@ class Results(TypedDict):
     """What the caller should know of how this was found, as that a leg was missing."""
 
 
+class ChatMessage(TypedDict):
+    """One message, as chat APIs take it."""
+
+    role: str
+    content: str
+
+
+class Context(TypedDict):
+    """A block of memories that is ready for a prompt."""
+
+    context: str | list[ChatMessage]
+    """Empty when there is nothing to show."""
+    results: list[MemoryDict]
+    """What stands in it, in its order; what was not found itself, but stands beside it, has no score."""
+    tokens: int
+    """Of the block, as they were counted."""
+    omitted: int
+    """How many were found for which there was no room."""
+    notes: NotRequired[list[str]]
+    """As those of a search."""
+
+
+class Profile(TypedDict):
+    """What is known of somebody."""
+
+    profile: dict[str, list[MemoryDict]]
+    """By category, facts before turns, newest first; each memory once, with its sources."""
+    text: str
+    """The same as a block that is ready for a prompt; empty when there is nothing to show."""
+    tokens: int
+    """Of the text, as they were counted."""
+    omitted: int
+    """How many there was no room for."""
+
+
 class AddedDict(TypedDict):
     """What became of one message, or of one fact that was learned from them."""
 

@@ -22,7 +22,7 @@ from perdure.engine.words import pieces
 from perdure.errors import Conflict, ModelUnavailable, Unavailable
 from perdure.ids import new_id
 from perdure.ports import LLM, Batch, Embedder, Job, Jobs, Store
-from perdure.settings import Settings
+from perdure.settings import CATEGORIES, Settings
 from perdure.types import Memory, Turn
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Learner:
         self._settings = settings
         self._clock = clock
         self._lines = Lines()
+        self._categories = CATEGORIES if settings.categories is None else settings.categories
 
     @property
     def derived_by(self) -> str:
@@ -142,7 +143,7 @@ class Learner:
         said: dict[str, Any] = {
             "earlier": await work.around.earlier(work.own),
             "near": shown,
-            "categories": self._settings.categories,
+            "categories": self._categories,
             "wishes": (self._settings.instructions, str(work.job.options.get("prompt") or "")),
         }
         answer = None
@@ -161,7 +162,7 @@ class Learner:
                     completion.text,
                     turns=len(work.turns),
                     near=len(shown),
-                    categories=self._settings.categories,
+                    categories=self._categories,
                     most=self._settings.max_facts,
                 )
             except Unreadable as error:
