@@ -55,6 +55,8 @@ class Memory(Blocking[AsyncMemory]):
     delete_all = blocking(AsyncMemory.delete_all)
     erase = blocking(AsyncMemory.erase)
     history = blocking(AsyncMemory.history)
+    pending = blocking(AsyncMemory.pending)
+    retry = blocking(AsyncMemory.retry)
     reset = blocking(AsyncMemory.reset)
     backup = blocking(AsyncMemory.backup)
     stats = blocking(AsyncMemory.stats)

@@ -20,7 +20,6 @@ from perdure.engine.learning.surroundings import Surroundings, alike
 from perdure.engine.learning.writing import KEPT, Writing, refinements
 from perdure.engine.words import pieces
 from perdure.errors import Conflict, ModelUnavailable, Unavailable
-from perdure.ids import new_id
 from perdure.ports import LLM, Batch, Embedder, Job, Jobs, Store
 from perdure.settings import CATEGORIES, Settings
 from perdure.types import Memory, Turn
@@ -130,7 +129,7 @@ class Learner:
 
     async def _nothing_left(self, job: Job) -> Outcome:
         with suppress(Conflict):  # somebody else has found out, too
-            batch = Batch(id=new_id(), partition=job.partition, at=self._clock(), done=(job.id,))
+            batch = Batch(id=job.id, partition=job.partition, at=self._clock(), done=(job.id,))
             await self._store.commit(batch)
         return Outcome(dropped=("the turns were deleted meanwhile",))
 
@@ -178,7 +177,7 @@ class Learner:
         vectors, _ = await self._embedded([memory.text for memory in work.own])
         if vectors is not None:
             writes = tuple(refinements(work.own, vectors, salience=None))
-            batch = Batch(id=new_id(), partition=job.partition, at=self._clock(), writes=writes)
+            batch = Batch(id=job.id, partition=job.partition, at=self._clock(), writes=writes)
             await self._store.commit(batch)
         return Outcome(pending=failure.reason)
 
@@ -217,7 +216,7 @@ class Learner:
             )
             writes, ids = Writing(turns, own, by=self.derived_by, now=now).of(decisions, of_facts)
             writes = [*refinements(own, of_turns, salience=KEPT), *writes]
-            batch = Batch(id=new_id(), partition=job.partition, at=now, writes=tuple(writes), done=(job.id,))
+            batch = Batch(id=job.id, partition=job.partition, at=now, writes=tuple(writes), done=(job.id,))
             try:
                 await self._store.commit(batch)
             except Conflict:
