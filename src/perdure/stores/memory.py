@@ -350,7 +350,9 @@ def _erase(shelf: _Shelf, memory_id: str, at: datetime, reason: str | None, remo
     if not versions:
         return
     for m in versions:
-        emptied = replace(m, text="", speaker=None, categories=(), metadata={}, mentions=(), claim=None)
+        emptied = replace(
+            m, text="", speaker=None, categories=(), metadata={}, mentions=(), claim=None, relations=()
+        )
         shelf.rows[m.ord] = replace(emptied, retired_at=m.retired_at or at, erased_at=at)
         removed["entries"] += shelf.entries.pop(m.ord, None) is not None
     batches = {change.write_id for change, _, _ in shelf.log if change.memory_id == memory_id}

@@ -196,6 +196,7 @@ def _empty(connection: sqlite3.Connection, version: _Version, at: int) -> int:
     """Leave a tombstone of a version; the number of its entries."""
     connection.execute(
         "UPDATE memories SET text = '', speaker = NULL, categories = NULL, metadata = NULL, mentions = NULL, claim = NULL, "
+        "relations = NULL, "
         "retired_at = ifnull(retired_at, ?), erased_at = ? WHERE partition = ? AND ord = ?",
         (at, at, version.partition, version.ord),
     )
