@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeAlias
+from functools import lru_cache
+from typing import Final, NamedTuple, TypeAlias
 
 from perdure.engine.learning.answer import Fact
 from perdure.engine.words.language import token
@@ -180,7 +181,7 @@ def _in_brackets(name: str) -> str:
 
 
 def _may_confirm(fact: Fact, named: Near, place: int) -> bool:
-    if not _no_contradiction(fact.text, named.memory.text):
+    if not _told(fact.text).agrees_with(_told(named.memory.text)):
         return False
     cosine = named.cosines.get(place)
     words = _overlap(fact.text, named.memory.text)
@@ -201,43 +202,54 @@ def _same(one: Fact, other: Fact, cosine: float | None) -> bool:
 
 
 def _alike(one: str, other: str, first: Claim | None, second: Claim | None, cosine: float | None) -> bool:
-    if normalize(one).strip(" .!") == normalize(other).strip(" .!"):
+    mine, theirs = _told(one), _told(other)
+    if mine.plain == theirs.plain:
         return True
-    if not _no_contradiction(one, other):
+    claimed = first is not None and second is not None
+    near = cosine is not None and cosine >= (SAME_CLAIM if claimed else SAME_MEANING)
+    if not near and mine.stems != theirs.stems:
         return False
     if first is not None and second is not None and not about_the_same(first, second):
         return False
-    if _stems(one) == _stems(other):
-        return True
-    bound = SAME_CLAIM if first is not None and second is not None else SAME_MEANING
-    return cosine is not None and cosine >= bound
+    return mine.agrees_with(theirs)
 
 
-def _no_contradiction(one: str, other: str) -> bool:
-    """Whether two sentences have the same numbers, the same names and as many negations."""
-    return all(tell(one) == tell(other) for tell in (_numbers, _negations, _capitals))
+class _Told(NamedTuple):
+    """What two sentences have in common if they say the same."""
+
+    plain: str
+    stems: frozenset[int]
+    numbers: frozenset[str]
+    negated: bool
+    names: frozenset[str]
+    """Words with a capital, but for the first one, which always has one."""
+
+    def agrees_with(self, other: _Told) -> bool:
+        """Whether nothing that they count, name or deny differs."""
+        return (self.numbers, self.negated, self.names) == (other.numbers, other.negated, other.names)
 
 
-def _numbers(text: str) -> frozenset[str]:
-    return frozenset(_NUMBER.findall(text))
-
-
-def _negations(text: str) -> bool:
-    words = segment(normalize(text))
-    return (sum(word in _NEGATIONS for word in words) + len(_CONTRACTED.findall(text))) % 2 == 1
-
-
-def _capitals(text: str) -> frozenset[str]:
-    """Names, by their capitals, but for the first word, which always has one."""
-    words = re.findall(r"[^\W\d_]+", text)
-    return frozenset(word.casefold() for word in words[1:] if word[0].isupper())
+@lru_cache(maxsize=4096)  # each new fact is compared with many, and each of them with many new facts
+def _told(text: str) -> _Told:
+    plain = normalize(text)
+    words = segment(plain)
+    denials = sum(word in _NEGATIONS for word in words) + len(_CONTRACTED.findall(text))
+    letters = re.findall(r"[^\W\d_]+", text)
+    return _Told(
+        plain=plain.strip(" .!"),
+        stems=_stems(text),
+        numbers=frozenset(_NUMBER.findall(text)),
+        negated=denials % 2 == 1,
+        names=frozenset(word.casefold() for word in letters[1:] if word[0].isupper()),
+    )
 
 
 def _overlap(one: str, other: str) -> float:
-    first, second = _stems(one), _stems(other)
+    first, second = _told(one).stems, _told(other).stems
     return len(first & second) / len(first | second) if first or second else 0.0
 
 
+@lru_cache(maxsize=4096)
 def _stems(text: str) -> frozenset[int]:
     found = (token(word, "english") for word in segment(normalize(text)))
     return frozenset(key for key in found if key is not None)
