@@ -57,6 +57,7 @@ class Memory(Blocking[AsyncMemory]):
     history = blocking(AsyncMemory.history)
     pending = blocking(AsyncMemory.pending)
     retry = blocking(AsyncMemory.retry)
+    reextract = blocking(AsyncMemory.reextract)
     reset = blocking(AsyncMemory.reset)
     backup = blocking(AsyncMemory.backup)
     stats = blocking(AsyncMemory.stats)

@@ -25,7 +25,7 @@ from perdure.engine.shape import (
 )
 from perdure.engine.turns import Turns
 from perdure.engine.words import ANALYZER_VERSION, pieces
-from perdure.errors import Closed, ConfigurationError, Conflict, ModelUnavailable, NotFound, Unavailable
+from perdure.errors import Closed, Conflict, ModelUnavailable, NotFound, Unavailable
 from perdure.ids import new_id
 from perdure.moments import iso
 from perdure.ports import (
@@ -34,8 +34,6 @@ from perdure.ports import (
     Committed,
     Embedder,
     Entry,
-    Job,
-    Jobs,
     Query,
     Reranker,
     Space,
@@ -49,7 +47,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-JOBS_AT_ONCE = 8
 ATTEMPTS = 5
 """How often a change is tried again when somebody else changed the same memory first."""
 
@@ -316,26 +313,6 @@ class Core:
             for m in found
             if m is not None and m.retired_at is None
         ]
-
-    async def _jobs(self, limit: int | None) -> list[Job]:
-        if not isinstance(self._store, Jobs):
-            return []
-        return await self._store.jobs(self._settings.tenant, limit=limit)
-
-    async def _retried(self, jobs: Sequence[Job]) -> dict[str, Any]:
-        """Do these jobs, a few at a time."""
-        if self._learner is None:
-            raise ConfigurationError(
-                "there is no language model to learn with: configure llm, as in {'llm': {'provider': 'openai', ...}}"
-            )
-        done, left = 0, []
-        for start in range(0, len(jobs), JOBS_AT_ONCE):
-            outcomes = await asyncio.gather(
-                *(self._learner.learn(job) for job in jobs[start : start + JOBS_AT_ONCE])
-            )
-            left += [outcome.pending for outcome in outcomes if outcome.pending is not None]
-            done += sum(outcome.pending is None for outcome in outcomes)
-        return {"done": done, "pending": len(left), "reasons": list(dict.fromkeys(left))}
 
     async def _retire(self, memories: Sequence[Memory]) -> int:
         """Retire these versions; what somebody else changed meanwhile is left to the next look."""

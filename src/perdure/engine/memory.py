@@ -12,17 +12,16 @@ from perdure.arguments import verb
 from perdure.engine import ingest, receipts, requests, upkeep
 from perdure.engine.messages import Messages, hear
 from perdure.engine.prompting import Prompting
+from perdure.engine.relearning import Relearning
 from perdure.engine.requests import KEEP, Keep, When
 from perdure.engine.scoping import ids, insist, scope_of
 from perdure.engine.shape import (
     Added,
     ChangeDict,
     MemoryDict,
-    PendingDict,
     Results,
     change_dict,
     memory_dict,
-    pending_dict,
 )
 from perdure.errors import InvalidInput, NotFound, StoreUnwritable
 from perdure.moments import iso
@@ -33,7 +32,7 @@ WRITES_AT_ONCE = 2_000
 """A change of many memories goes in batches of so many, so that others can write in between."""
 
 
-class Engine(Prompting):
+class Engine(Prompting, Relearning):
     """A memory over a store, an embedder and a reranker; every verb is asynchronous.
 
     Times may be given as datetimes, dates, ISO 8601 or seconds since 1970; those without a zone are UTC.
@@ -389,30 +388,6 @@ class Engine(Prompting):
             "removed": erased.removed,
             "log_truncated": erased.log_truncated,
         }
-
-    @verb
-    async def pending(self, *, limit: int | None = None) -> list[PendingDict]:
-        """What is still to be learned from messages that are kept, oldest first, and why; `retry` does it."""
-        await self._open()
-        most = None if limit is None else requests.count(limit, "limit", most=requests.MAX_RESULTS)
-        return [pending_dict(job) for job in await self._jobs(most)]
-
-    @verb
-    async def retry(self, event_id: str | None = None) -> dict[str, Any]:
-        """Learn now what is pending, or one add's part of it.
-
-        Raises:
-            NotFound: nothing is pending under that `event_id`.
-            ConfigurationError: there is no language model.
-        """
-        await self._open()
-        jobs = await self._jobs(None)
-        if event_id is not None:
-            wanted = requests.identifier(event_id)
-            jobs = [job for job in jobs if job.id == wanted]
-            if not jobs:
-                raise NotFound(f"nothing is pending under the event id {wanted[:80]!r}")
-        return await self._retried(jobs)
 
     @verb
     async def history(self, memory_id: str) -> list[ChangeDict]:
