@@ -525,3 +525,36 @@ def test_a_caller_who_gives_up_leaves_nothing_half_done(run: Any) -> None:
         assert (await memory.doctor())["sound"]
 
     run(scenario)
+
+
+def test_upkeep_can_be_done_inside_async_with_on_a_store_of_another_model(tmp_path: Path) -> None:
+    def engine(dimensions: int) -> Engine:
+        return Engine(
+            store=SqliteStore(path=tmp_path / "memory.db"), embedder=HashEmbedder(dimensions=dimensions)
+        )
+
+    async def main() -> None:
+        async with engine(64) as before:
+            await before.add("The ship is white", user_id="u")
+        async with engine(32) as memory:
+            with pytest.raises(errors.ModelMismatch, match="reindex"):
+                await memory.search("ship", user_id="u")
+            assert (await memory.stats())["dimensions"] == 64
+            assert "reindex" in (await memory.doctor())["advice"][0]
+            assert len([record async for record in memory.export_records()]) == 3
+            assert (await memory.backup(tmp_path / "copy.db"))["bytes"] > 0
+            assert (await memory.reindex())["reindexed"] == 1
+            assert (await memory.search("ship", user_id="u"))["results"]
+
+    asyncio.run(main())
+
+
+def test_a_place_where_no_store_can_be_is_told_on_entering(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("a shopping list, not a database\n" * 100)
+
+    async def main() -> None:
+        with pytest.raises(errors.NotAStore):
+            async with Engine(store=SqliteStore(path=tmp_path / "notes.txt")):
+                pass
+
+    asyncio.run(main())

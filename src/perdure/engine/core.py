@@ -67,7 +67,7 @@ class Core:
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        await self._open(check_space=False)  # `reindex` and its like are for stores of another space
         return self
 
     async def __aexit__(self, *exc: object) -> None:
