@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -311,6 +313,48 @@ def test_an_export_is_imported_without_loss(answer, perdure, tmp_path):
     assert kept() == before
 
 
+def test_an_export_replaces_a_file_only_if_it_is_told_to(answer, perdure, tmp_path):
+    remember(answer)
+    file = tmp_path / "notes.txt"
+    file.write_text("a shopping list")
+    code, _, err = perdure("export", str(file))
+    assert (code, file.read_text()) == (2, "a shopping list")
+    assert "--force" in err
+    assert answer("export", str(file), "--force")["records"] == 3
+    assert file.read_text().count("\n") == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "store.db"]
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_an_export_never_replaces_the_store_itself(answer, perdure, tmp_path, suffix):
+    remember(answer)
+    (tmp_path / "elsewhere").symlink_to(tmp_path)
+    for folder in (tmp_path, tmp_path / "elsewhere"):
+        code, _, err = perdure("export", str(folder / f"store.db{suffix}"), "--force")
+        assert code == 2
+        assert "the store itself" in err
+    assert len(answer("list")["results"]) == 1
+
+
+def test_an_export_to_a_pipe_is_written_into_it(answer, tmp_path):
+    remember(answer)
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    assert answer("export", str(pipe))["records"] == 3
+    reader.join()
+    assert read[0].count("\n") == 3
+    assert pipe.is_fifo()
+
+
+def test_an_export_beside_a_store_with_a_like_name_leaves_it_alone(answer, perdure, tmp_path):
+    store = tmp_path / "x.part"
+    answer("add", "Biscuit is a beagle", "-u", "maya", "--path", str(store))
+    assert perdure("export", str(tmp_path / "x"), "--path", str(store))[0] == 0
+    assert len(answer("list", "--path", str(store))["results"]) == 1
+
+
 def test_a_backup_is_restored_and_the_store_set_aside(answer, perdure, tmp_path):
     remember(answer, "I live in Leeds")
     file = tmp_path / "backup.db"
@@ -438,6 +482,13 @@ def test_a_file_that_cannot_be_used_is_the_callers_to_mend(perdure, tmp_path, co
     assert (code, told["type"]) == (2, "InvalidInput")
     assert str(tmp_path) in told["message"]
     assert ".part" not in told["message"]
+
+
+@pytest.mark.parametrize("command", [["import", "-u", "maya"], ["export"], ["backup"], ["restore", "--yes"]])
+def test_a_name_that_no_file_can_have_is_the_callers_to_mend(answer, perdure, tmp_path, command):
+    remember(answer)
+    code, _, err = perdure(*command, str(tmp_path / ("x" * 300)), "--json")
+    assert (code, json.loads(err)["error"]["type"]) == (2, "InvalidInput")
 
 
 def test_no_results_can_be_asked_for(answer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -15,7 +16,15 @@ from perdure.cli import care, demo, evaluation, files, memories, output
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 """The root of typer's own complaints, which is not exported: BadParameter, UsageError, this."""
 
-WRONG_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+WRONG_FILE = {
+    errno.ENOENT,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
 """A file that was named on the command line and cannot be used: another name mends the call."""
 
 WELCOME = """\
@@ -93,7 +102,7 @@ def _told(error: Exception) -> tuple[str, str, int]:
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         told = f"{error.filename}: {reason}" if error.filename else reason
-        return ("InvalidInput", told, 2) if isinstance(error, WRONG_FILE) else ("OSError", told, 1)
+        return ("InvalidInput", told, 2) if error.errno in WRONG_FILE else ("OSError", told, 1)
     place = "a fault of Perdure itself; PERDURE_DEBUG=1 shows where"
     return "InternalError", f"{type(error).__name__}: {error} ({place})", 1
 

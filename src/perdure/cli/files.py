@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -17,6 +18,7 @@ from perdure.cli import output, views
 from perdure.cli.options import Agent, App, ConfigFile, Ids, Json, Run, StorePath, User, Yes, given, ids, zone
 from perdure.cli.service import Where, call
 from perdure.errors import InvalidInput
+from perdure.ids import new_id
 
 if TYPE_CHECKING:
     from perdure import AsyncMemory
@@ -101,6 +103,7 @@ def export(
     agent: Agent = None,
     run: Run = None,
     app_id: App = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
     path: StorePath = None,
     config: ConfigFile = None,
     machine: Json = False,
@@ -113,13 +116,11 @@ def export(
         raise InvalidInput(
             "--json and an export to stdout exclude each other: the export is JSON lines already"
         )
-    if file.is_dir():
-        raise InvalidInput(f"{file} is a directory: give the name of a file in it")
-    if not file.parent.is_dir():
-        raise InvalidInput(f"{file.parent}: there is no such directory; create it first")
-    whose = ids(user, agent, run, app_id)
+    where, whose = Where(path, config), ids(user, agent, run, app_id)
+    if str(file) != "-":
+        _check_target(file, where, force=force)
     with output.progress("Exporting", machine=machine) as report:
-        count = call(Where(path, config), lambda memory: _write(memory, file, whose, report))
+        count = call(where, lambda memory: _write(memory, file, whose, report))
     if str(file) != "-":
         output.say(machine, {"path": str(file), "records": count}, views.facts)
 
@@ -259,31 +260,55 @@ def _key(number: int, session: Session) -> str:
     return f"import:{hashlib.sha256(content.encode()).hexdigest()}"
 
 
-async def _write(memory: AsyncMemory, file: Path, whose: Ids, report: output.Report) -> int:
-    """Write the records; a file is there whole or not at all."""
+def _check_target(file: Path, where: Where, *, force: bool) -> None:
+    """Refuse an export that would take the place of something that was not meant.
+
+    Raises:
+        InvalidInput: a directory, no directory around it, the store itself, or a file, unless it may be replaced.
+    """
+    if file.is_dir():
+        raise InvalidInput(f"{file} is a directory: give the name of a file in it")
+    if not file.parent.is_dir():
+        raise InvalidInput(f"{file.parent}: there is no such directory; create it first")
+    if any(_same(file, own) for own in where.files()):
+        raise InvalidInput(f"{file} is a file of the store itself: give another name")
+    if file.is_file() and not force:
+        raise InvalidInput(f"{file} exists: give the name of a new file, or --force to replace it")
+
+
+def _same(file: Path, other: Path) -> bool:
+    """Whether both names mean one file, which need not be there yet."""
+    if file.exists() and other.exists():
+        return file.samefile(other)
+    return file.resolve() == other.resolve()
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
+    """Where an export goes; a regular file is there whole or not at all, anything else is written into."""
     if str(file) == "-":
-        return await _write_lines(memory, sys.stdout.write, whose, report)
-    part = file.with_name(f"{file.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as lines:
-            count = await _write_lines(memory, lines.write, whose, report)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
-    return count
+        yield sys.stdout
+    elif file.exists() and not file.is_file():  # a pipe or a device
+        with file.open("w", encoding="utf-8") as lines:
+            yield lines
+    else:
+        whole = file.resolve()  # a link stays one
+        part = whole.with_name(f".{new_id()}.partial")
+        try:
+            with part.open("w", encoding="utf-8") as lines:
+                yield lines
+            part.replace(whole)
+        finally:
+            part.unlink(missing_ok=True)
 
 
-async def _write_lines(
-    memory: AsyncMemory,
-    write: Callable[[str], int],
-    whose: Ids,
-    report: output.Report,
-) -> int:
+async def _write(memory: AsyncMemory, file: Path, whose: Ids, report: output.Report) -> int:
     count = 0
-    async for record in memory.export_records(**whose):
-        write(json.dumps(record, ensure_ascii=False) + "\n")
-        count += 1
-        report(count, None)
+    with _opened(file) as lines:
+        async for record in memory.export_records(**whose):
+            lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            count += 1
+            report(count, None)
     return count
 
 

@@ -48,7 +48,13 @@ class Where:
             raise InvalidInput(
                 f"a store of the kind {store.provider!r} is not kept in one file: use its own tools"
             )
-        return Path(store.options["path"])
+        return Path(store.options["path"]).expanduser()
+
+    def files(self) -> list[Path]:
+        """All files in which the store is kept, as far as we know them."""
+        if self.settings().store.provider != "sqlite":
+            return []
+        return [Path(f"{self.file()}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
 
 
 def call(where: Where | Config, verb: Callable[[AsyncMemory], Awaitable[R]]) -> R:
