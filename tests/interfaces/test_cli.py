@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from perdure import __version__
+from perdure import Memory, __version__
 from perdure.cli import main
 
 ESCAPE = "\x1b"
@@ -366,6 +366,18 @@ def test_a_backup_is_restored_and_the_store_set_aside(answer, perdure, tmp_path)
     assert [one["memory"] for one in answer("list")["results"]] == ["I live in Leeds"]
     aside = answer("list", "--path", restored["set_aside"])
     assert len(aside["results"]) == 2
+
+
+def test_nothing_is_restored_under_a_memory_in_use(answer, perdure, tmp_path):
+    remember(answer)
+    answer("backup", str(tmp_path / "backup.db"))
+    with Memory({"path": tmp_path / "store.db", "embedder": None}) as memory:
+        code, _, err = perdure("restore", str(tmp_path / "backup.db"), "--yes")
+        assert (code, "in use" in err) == (5, True)
+        memory.add("I also own a small boat", user_id="maya")
+    assert len(answer("list")["results"]) == 2
+    assert perdure("restore", str(tmp_path / "store.db"), "--yes")[0] == 2
+    assert len(answer("list")["results"]) == 2
 
 
 def test_what_is_no_backup_is_not_restored(answer, perdure, tmp_path):

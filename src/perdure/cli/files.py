@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -159,14 +158,12 @@ def restore(
         raise InvalidInput(f"{file}: there is no such file")
     target = Where(path, config).file()
     output.confirm(f"Replace {target} by {file}?", yes=yes)
-    part = target.with_name(f"{target.name}.restoring")
-    part.unlink(missing_ok=True)
-    call(Where(file, config, words_only=True), lambda memory: memory.backup(part))
-    aside = _set_aside(target)
-    part.replace(target)
-    output.say(
-        machine, {"restored": str(target), "from": str(file), "set_aside": aside and str(aside)}, views.facts
-    )
+    from perdure.stores.sqlite import restore_backup  # `--help` loads no store
+
+    aside = target.with_name(f"{target.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    restore_backup(file, target, keep=aside)
+    kept = str(aside) if aside.exists() else None
+    output.say(machine, {"restored": str(target), "from": str(file), "set_aside": kept}, views.facts)
 
 
 def _text(file: Path) -> str:
@@ -310,14 +307,3 @@ async def _write(memory: AsyncMemory, file: Path, whose: Ids, report: output.Rep
             count += 1
             report(count, None)
     return count
-
-
-def _set_aside(store: Path) -> Path | None:
-    """Rename a store with its log, which must never meet another database of the same name; None: there is none."""
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    aside = store.with_name(f"{store.name}.before-{stamp}")
-    for suffix in ("-wal", "-shm", ""):  # the log first: without it the database is an older one, but whole
-        part = store.with_name(store.name + suffix)
-        if part.exists():
-            os.replace(part, aside.with_name(aside.name + suffix))  # noqa: PTH105  # renames over nothing, atomically
-    return aside if aside.exists() else None

@@ -22,16 +22,12 @@ class Where:
 
     path: Path | None = None
     config: Path | None = None
-    words_only: bool = False
-    """Without a model, any store can be opened, whatever model its vectors are from."""
 
     def settings(self) -> Config:
         """The configuration that is meant; a path goes over the store that it names."""
         from perdure.config import Config, Role  # `--help` loads no engine
 
         config = Config.of(self.config)
-        if self.words_only:
-            config = replace(config, embedder=None)
         if self.path is None:
             return config
         options = config.store.options if config.store.provider == "sqlite" else {}

@@ -13,11 +13,12 @@ from typing import Final, Literal, TypeVar
 from perdure.errors import Closed
 from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, StoreStats
 from perdure.stores import sqlfilters
-from perdure.stores.sqlite import backup, check, commit, erase, exports, jobs, read, reindex, spaces
+from perdure.stores.sqlite import backup, check, commit, erase, exports, jobs, read, reindex, spaces, workers
 from perdure.stores.sqlite.connection import Opener, explained, identify
+from perdure.stores.sqlite.identity import Identity
 from perdure.stores.sqlite.migrations import scripts, upgrade
 from perdure.stores.sqlite.watch import Watch
-from perdure.stores.sqlite.workers import Crew, Serve, group_commit, plainly, snapshot
+from perdure.stores.sqlite.workers import Crew, Outcome, Serve, group_commit, plainly, snapshot
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
 T = TypeVar("T")
@@ -229,11 +230,13 @@ class SqliteStore:
             synchronous=self.synchronous,
             busy_timeout=self.busy_timeout,
             page_size=self.page_size,
+            identity=Identity(self._file),
         )
 
     @cached_property
     def _use(self) -> _Use:
-        writer = Crew("write", self._connections, serve=group_commit, explain=self._explain, most=self.group)
+        serve = partial(_write_in_place, self._connections.identity)
+        writer = Crew("write", self._connections, serve=serve, explain=self._explain, most=self.group)
         readers = self._crew("read", serve=snapshot, threads=self.readers)
         return _Use(writer=writer, readers=readers, watch=Watch(replace(self._connections, busy_timeout=0)))
 
@@ -289,6 +292,13 @@ def _prepare(path: Path, connections: Opener, space: Space | None, connection: s
         connection.execute("BEGIN IMMEDIATE")
         spaces.adopt(connection, space)
         connection.execute("COMMIT")
+
+
+def _write_in_place(
+    identity: Identity, connection: sqlite3.Connection, writes: Sequence[workers.Job]
+) -> list[Outcome]:
+    identity.check()
+    return group_commit(connection, writes)
 
 
 def _reading(connections: Opener) -> sqlite3.Connection:
