@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -556,5 +557,28 @@ def test_a_place_where_no_store_can_be_is_told_on_entering(tmp_path: Path) -> No
         with pytest.raises(errors.NotAStore):
             async with Engine(store=SqliteStore(path=tmp_path / "notes.txt")):
                 pass
+
+    asyncio.run(main())
+
+
+def test_closing_while_searches_load_indexes_cancels_nobody(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = SqliteStore(path=tmp_path / "memory.db")
+        users = [f"u{n}" for n in range(6)]
+        async with Engine(store=store) as memory:
+            for user in users:
+                await memory.add(
+                    [{"role": "user", "content": f"Note {n} on subject {n % 7}."} for n in range(600)],
+                    user_id=user,
+                )
+        memory = Engine(store=SqliteStore(path=tmp_path / "memory.db"), settings=Settings(workers=1))
+        hold = threading.Event()
+        held = asyncio.create_task(memory._work(hold.wait))
+        searches = [asyncio.create_task(memory.search("subject 3", user_id=user)) for user in users]
+        await asyncio.sleep(0.2)  # the indexes wait for their turn now
+        await memory.close()
+        hold.set()
+        for answer in await asyncio.gather(held, *searches, return_exceptions=True):
+            assert isinstance(answer, (bool, dict, errors.Closed)), repr(answer)
 
     asyncio.run(main())

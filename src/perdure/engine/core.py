@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -26,6 +25,7 @@ from perdure.ids import new_id
 from perdure.moments import iso
 from perdure.ports import Batch, Committed, Embedder, Entry, Query, Reranker, Space, Store, Write
 from perdure.settings import Settings
+from perdure.threads import Threads
 from perdure.types import Memory, Turn, said, utc_now
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Core:
         self._embedder = embedder
         self._settings = settings or Settings()
         self._clock = clock
-        self._threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="perdure-rank")
+        self._threads = Threads("rank", self._settings.workers)
         self._indexes = Indexes(
             store,
             dimensions=embedder.dimensions if embedder else None,
@@ -83,7 +83,7 @@ class Core:
             await self._embedder.aclose()
         if self._reranker is not None:
             await self._reranker.aclose()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         self._indexes.drop()
 
     @property
@@ -118,7 +118,7 @@ class Core:
             await asyncio.shield(opening)
 
     async def _work(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        return await self._threads.run(function, *args)
 
     async def _embedded(self, texts: Sequence[str], entries: Sequence[Entry]) -> list[Entry]:
         """The entries with the vectors of their texts, embedded in one batch."""
