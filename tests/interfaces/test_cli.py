@@ -313,6 +313,16 @@ def test_an_export_is_imported_without_loss(answer, perdure, tmp_path):
     assert kept() == before
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
+def test_a_text_with_ends_of_lines_of_unicode_survives_an_export(answer, tmp_path, end):
+    memory_id = remember(answer, f"first{end}second")
+    file = tmp_path / "export.jsonl"
+    assert answer("export", str(file))["records"] == 3
+    answer("reset", "--yes")
+    assert answer("import", str(file))["imported"]["memories"] == 1
+    assert answer("show", memory_id)["memory"] == f"first{end}second"
+
+
 def test_an_export_replaces_a_file_only_if_it_is_told_to(answer, perdure, tmp_path):
     remember(answer)
     file = tmp_path / "notes.txt"
@@ -507,3 +517,57 @@ def test_no_results_can_be_asked_for(answer):
     remember(answer)
     assert answer("search", "beagle", "-u", "maya", "--limit", "0")["results"] == []
     assert answer("list", "-u", "maya", "--limit", "0")["results"] == []
+
+
+# --- streams -------------------------------------------------------------------------------------------------
+
+MAIN = "import sys; from perdure.cli import main; sys.exit(main())"
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Run a command in a process of its own whose streams have some encoding; answers its stdout, as bytes."""
+
+    def run(encoding, *arguments, stdin=b"", **options):
+        environment = {
+            **os.environ,
+            "PYTHONIOENCODING": encoding,
+            "PERDURE_EMBEDDER": "none",
+            "COLUMNS": "80",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, *arguments, "--path", str(tmp_path / "store.db")],
+            input=stdin,
+            capture_output=True,
+            env=environment,
+            check=False,
+            **options,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_stream_that_lacks_letters_refuses_no_answer(program, encoding):
+    text = "My favourite Café is the one called ☃ 我的狗"
+    assert b"Caf" in program(encoding, "add", text, "-u", "maya")
+    assert b"Caf" in program(encoding, "list", "-u", "maya")
+    found = json.loads(program(encoding, "list", "-u", "maya", "--json").decode(encoding))
+    assert found["results"][0]["memory"] == text
+    exported = program(encoding, "export")
+    assert text in exported.decode()
+    program("utf-8", "reset", "--yes")
+    program(encoding, "import", "-", stdin=exported)
+    assert text in program("utf-8", "list", "-u", "maya").decode()
+
+
+def test_without_streams_a_command_still_does_its_work(tmp_path, answer):
+    command = [sys.executable, "-c", MAIN, "add", "Biscuit is a beagle", "-u", "maya", "--json"]
+    shell = 'exec "$@" <&- >&- 2>&-'
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell, "sh", *command, "--path", str(tmp_path / "store.db")], check=False
+    )
+    assert done.returncode == 0
+    assert len(answer("list")["results"]) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -75,6 +74,7 @@ def _start(
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command; an error becomes one line on stderr, and its exit code."""
+    output.prepare()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="perdure", standalone_mode=False)
@@ -109,6 +109,6 @@ def _told(error: Exception) -> tuple[str, str, int]:
 
 def _complain(kind: str, text: str, *, machine: bool) -> None:
     if machine:
-        sys.stderr.write(json.dumps({"error": {"type": kind, "message": text}}, ensure_ascii=False) + "\n")
+        sys.stderr.write(output.as_json({"error": {"type": kind, "message": text}}, sys.stderr))
     else:
         output.err().print(output.line(("error: ", "bold red"), " ".join(text.split())), soft_wrap=True)

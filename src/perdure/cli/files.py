@@ -168,7 +168,9 @@ def restore(
 
 def _text(file: Path) -> str:
     try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+        if str(file) == "-":
+            return output.in_utf8(sys.stdin).read().removeprefix("\ufeff")
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{file} is not UTF-8 (byte {error.start}): convert it first") from error
 
@@ -185,7 +187,7 @@ def _is_export(text: str) -> bool:
 def _import_records(text: str, where: Where, whose: Ids, *, dry_run: bool, machine: bool) -> None:
     if given(**whose):
         raise InvalidInput("an export says itself whose memories it holds: leave --user and the others out")
-    lines = text.splitlines()
+    lines = text.removesuffix("\n").split("\n")  # a text may hold what Unicode calls the end of a line
     if dry_run:
         output.say(machine, {"records": sum(1 for _ in _records(lines))}, views.facts)
         return
@@ -284,7 +286,7 @@ def _same(file: Path, other: Path) -> bool:
 def _opened(file: Path) -> Iterator[TextIO]:
     """Where an export goes; a regular file is there whole or not at all, anything else is written into."""
     if str(file) == "-":
-        yield sys.stdout
+        yield output.in_utf8(sys.stdout)
     elif file.exists() and not file.is_file():  # a pipe or a device
         with file.open("w", encoding="utf-8") as lines:
             yield lines
