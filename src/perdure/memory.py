@@ -7,7 +7,7 @@ from os import PathLike
 from typing import Any, Self
 
 from perdure.assemble import parts
-from perdure.blocking import Blocking, blocking, iterating
+from perdure.blocking import Blocking, blocking, drawing, iterating
 from perdure.config import Config
 from perdure.engine.memory import Engine
 
@@ -59,4 +59,4 @@ class Memory(Blocking[AsyncMemory]):
     doctor = blocking(AsyncMemory.doctor)
     reindex = blocking(AsyncMemory.reindex)
     export_records = iterating(AsyncMemory.export_records)
-    import_records = blocking(AsyncMemory.import_records)
+    import_records = drawing(AsyncMemory.import_records)

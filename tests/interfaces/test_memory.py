@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from perdure import Memory
+from perdure.errors import Closed, InvalidInput, Unavailable
 
 
 def test_a_blocking_export_gives_one_record_after_another_and_goes_in_again(tmp_path: Path) -> None:
@@ -17,9 +24,52 @@ def test_a_blocking_export_gives_one_record_after_another_and_goes_in_again(tmp_
         memory.add(["I live in Lisbon", "My dog is called Biscuit"], user_id="maya", infer=False)
         records = memory.export_records(user_id="maya")
         assert next(records)["owner"] == "user:maya"
-        copy.import_records(list(memory.export_records()))
+        assert copy.import_records(memory.export_records())["imported"]["new"] == 6
         texts = [result["memory"] for result in copy.get_all(user_id="maya")["results"]]
         assert sorted(texts) == ["I live in Lisbon", "My dog is called Biscuit"]
+
+
+def test_records_that_cannot_be_drawn_to_the_end_tell_why(tmp_path: Path) -> None:
+    def broken() -> Iterator[dict[str, Any]]:
+        yield from memory.export_records()
+        raise ZeroDivisionError
+
+    with (
+        Memory({"path": tmp_path / "a.db", "embedder": None}) as memory,
+        Memory({"path": tmp_path / "b.db", "embedder": None}) as copy,
+    ):
+        memory.add("I live in Lisbon", user_id="maya")
+        with pytest.raises(ZeroDivisionError):
+            copy.import_records(records=broken())
+        with pytest.raises(InvalidInput, match="line 1"):
+            copy.import_records(iter([1, 2]))
+        with pytest.raises(InvalidInput, match="records is a int"):
+            copy.import_records(5)  # type: ignore[arg-type]  # the very mistake
+        assert copy.stats()["memories"] == 0
+
+
+def forked() -> int:
+    """Which side of a fork this is, as `os.fork` says it."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        return os.fork()  # newer Pythons warn of what is tested here
+
+
+def test_an_export_that_a_fork_cuts_off_says_so_in_parent_and_child(tmp_path: Path) -> None:
+    with Memory({"path": tmp_path / "a.db", "embedder": None}) as memory:
+        for user in ("maya", "tomas"):  # the records of each come in pages of their own
+            memory.add("I live in Lisbon", user_id=user)
+        records = memory.export_records()
+        next(records)
+        if (child := forked()) == 0:
+            try:
+                list(records)
+            except Closed:
+                os._exit(0)
+            os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        with pytest.raises(Unavailable, match="export was cut off by a fork"):
+            list(records)
+        assert len(list(memory.export_records())) == 6
 
 
 AT_EXIT = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -465,8 +465,14 @@ class Engine(Core):
         return records()
 
     @verb
-    async def import_records(self, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-        """Put exported records in, as they were: ids, times, versions and history. Known ones are left alone."""
+    async def import_records(
+        self, records: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Put exported records in, as they were: ids, times, versions and history. Known ones are left alone.
+
+        Args:
+            records: what `export_records` gave: a list, a generator, or an asynchronous one.
+        """
         await self._open()
         counts = await upkeep.imported(self._store, records, self._entries_at_hand, self._settings.tenant)
         return {"imported": counts}

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from perdure.errors import Closed
+from perdure.errors import Closed, Unavailable
 from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, StoreStats
 from perdure.stores import sqlfilters
 from perdure.stores.sqlite import backup, check, commit, erase, exports, jobs, read, reindex, spaces, workers
@@ -151,13 +151,18 @@ class SqliteStore:
         """Everything of a tenant, or of some partitions, as it was when the first record was taken."""
         self._check_open()
         crew = self._crew("export", serve=plainly)
-        pages: list[Iterator[list[Export]]] = []
+        begun: list[tuple[sqlite3.Connection, Iterator[list[Export]]]] = []
 
         def next_page(connection: sqlite3.Connection) -> list[Export] | None:
-            if not pages:
+            if not begun:
                 connection.execute("BEGIN")
-                pages.append(exports.pages(connection, tenant, partitions))
-            return next(pages[0], None)
+                begun.append((connection, exports.pages(connection, tenant, partitions)))
+            first, pages = begun[0]
+            if (
+                connection is not first
+            ):  # a fork closes all connections, and the snapshot is gone with its own
+                raise Unavailable("the export was cut off by a fork of this process: start it again")
+            return next(pages, None)
 
         try:
             while (page := await crew.do(next_page)) is not None:
