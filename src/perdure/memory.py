@@ -24,9 +24,9 @@ class AsyncMemory(Engine):
         super().__init__(**parts(self.config))
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The same as calling the class: the way that mem0's users know."""
-        return cls(config)
+    def from_config(cls, config_dict: Mapping[str, Any]) -> Self:
+        """The same as calling the class: the way, and the name, that mem0's users know."""
+        return cls(config_dict)
 
 
 class Memory(Blocking[AsyncMemory]):
@@ -39,9 +39,9 @@ class Memory(Blocking[AsyncMemory]):
         super().__init__(lambda: AsyncMemory(self.config))
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The same as calling the class: the way that mem0's users know."""
-        return cls(config)
+    def from_config(cls, config_dict: Mapping[str, Any]) -> Self:
+        """The same as calling the class: the way, and the name, that mem0's users know."""
+        return cls(config_dict)
 
     add = blocking(AsyncMemory.add)
     search = blocking(AsyncMemory.search)
