@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from perdure.assemble import parts
 from perdure.blocking import Blocking, blocking, drawing, iterating
 from perdure.config import Config
 from perdure.engine.memory import Engine
+from perdure.errors import InvalidInput
+
+
+def _not_pickled(self: object, protocol: object, /) -> NoReturn:
+    """Refuse to be pickled or copied.
+
+    Raises:
+        InvalidInput: always.
+    """
+    del protocol
+    raise InvalidInput(
+        f"{type(self).__name__} cannot be pickled or copied: hand over its configuration, and open one in each process"
+    )
 
 
 class AsyncMemory(Engine):
@@ -22,6 +35,8 @@ class AsyncMemory(Engine):
         """Configured by a `Config`, a dictionary, or a TOML file; then by `PERDURE_*`; then by defaults."""
         self.config = Config.of(config)
         super().__init__(**parts(self.config))
+
+    __reduce_ex__ = _not_pickled
 
     @classmethod
     def from_config(cls, config_dict: Mapping[str, Any]) -> Self:
@@ -37,6 +52,8 @@ class Memory(Blocking[AsyncMemory]):
         self.config = Config.of(config)
         parts(self.config)  # what is configured wrongly is told here, not at the first verb
         super().__init__(lambda: AsyncMemory(self.config))
+
+    __reduce_ex__ = _not_pickled
 
     @classmethod
     def from_config(cls, config_dict: Mapping[str, Any]) -> Self:

@@ -464,6 +464,16 @@ def test_a_measurement_needs_its_files(perdure):
     assert "--conversations" in err
 
 
+@pytest.mark.parametrize(
+    "options", [["--conversations", "FILE", "--questions", "FILE"], ["--format", "longmemeval", "FILE"]]
+)
+def test_a_data_set_that_is_not_utf8_is_refused_in_words(perdure, tmp_path, options):
+    file = tmp_path / "latin.jsonl"
+    file.write_bytes(b'{"question": "caf\xe9"}')
+    code, _, err = perdure("eval", "retrieval", *(str(file) if o == "FILE" else o for o in options))
+    assert (code, "is not UTF-8" in err) == (2, True)
+
+
 # --- what files and options can hold -------------------------------------------------------------------------
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from perdure import Memory
+from perdure import AsyncMemory, Memory
 from perdure.errors import Closed, InvalidInput, Unavailable
 
 
@@ -20,12 +22,12 @@ def test_a_blocking_export_gives_one_record_after_another_and_goes_in_again(tmp_
     def opened(name: str) -> Memory:
         return Memory({"path": str(tmp_path / name), "embedder": "hash"})
 
-    with opened("a.db") as memory, opened("b.db") as copy:
+    with opened("a.db") as memory, opened("b.db") as other:
         memory.add(["I live in Lisbon", "My dog is called Biscuit"], user_id="maya", infer=False)
         records = memory.export_records(user_id="maya")
         assert next(records)["owner"] == "user:maya"
-        assert copy.import_records(memory.export_records())["imported"]["new"] == 6
-        texts = [result["memory"] for result in copy.get_all(user_id="maya")["results"]]
+        assert other.import_records(memory.export_records())["imported"]["new"] == 6
+        texts = [result["memory"] for result in other.get_all(user_id="maya")["results"]]
         assert sorted(texts) == ["I live in Lisbon", "My dog is called Biscuit"]
 
 
@@ -36,16 +38,23 @@ def test_records_that_cannot_be_drawn_to_the_end_tell_why(tmp_path: Path) -> Non
 
     with (
         Memory({"path": tmp_path / "a.db", "embedder": None}) as memory,
-        Memory({"path": tmp_path / "b.db", "embedder": None}) as copy,
+        Memory({"path": tmp_path / "b.db", "embedder": None}) as other,
     ):
         memory.add("I live in Lisbon", user_id="maya")
         with pytest.raises(ZeroDivisionError):
-            copy.import_records(records=broken())
+            other.import_records(records=broken())
         with pytest.raises(InvalidInput, match="line 1"):
-            copy.import_records(iter([1, 2]))
+            other.import_records(iter([1, 2]))
         with pytest.raises(InvalidInput, match="records is a int"):
-            copy.import_records(5)  # type: ignore[arg-type]  # the very mistake
-        assert copy.stats()["memories"] == 0
+            other.import_records(5)  # type: ignore[arg-type]  # the very mistake
+        assert other.stats()["memories"] == 0
+
+
+@pytest.mark.parametrize("of", [Memory, AsyncMemory])
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_memory_is_not_handed_to_another_process_but_opened_there(of: Any, duplicate: Any) -> None:
+    with pytest.raises(InvalidInput, match="open one in each process"):
+        duplicate(of({"path": "never-opened.db", "embedder": None}))
 
 
 def forked() -> int:

@@ -14,7 +14,21 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from perdure.cli import output, views
-from perdure.cli.options import Agent, App, ConfigFile, Ids, Json, Run, StorePath, User, Yes, given, ids, zone
+from perdure.cli.options import (
+    Agent,
+    App,
+    ConfigFile,
+    Ids,
+    Json,
+    Run,
+    StorePath,
+    User,
+    Yes,
+    given,
+    ids,
+    text_of,
+    zone,
+)
 from perdure.cli.service import Where, call
 from perdure.errors import InvalidInput
 from perdure.ids import new_id
@@ -66,7 +80,7 @@ def import_(
     The same file imported twice is stored once. A transcript is messages in JSON, ChatGPT's conversations.json, or text in which a name and a colon
     start each message.
     """
-    text = _text(file)
+    text = text_of(file)
     where, whose = Where(path, config), ids(user, agent, run, app_id)
     if form == "records" or (form == "auto" and _is_export(text)):
         _import_records(text, where, whose, dry_run=dry_run, machine=machine)
@@ -164,15 +178,6 @@ def restore(
     restore_backup(file, target, keep=aside)
     kept = str(aside) if aside.exists() else None
     output.say(machine, {"restored": str(target), "from": str(file), "set_aside": kept}, views.facts)
-
-
-def _text(file: Path) -> str:
-    try:
-        if str(file) == "-":
-            return output.in_utf8(sys.stdin).read().removeprefix("\ufeff")
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{file} is not UTF-8 (byte {error.start}): convert it first") from error
 
 
 def _is_export(text: str) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from perdure.arguments import shown
 from perdure.engine import ingest, requests
 from perdure.engine.indexes import Indexes
 from perdure.engine.rank import DEFAULT_THRESHOLD
@@ -217,7 +218,7 @@ class Core:
     async def _known(self, memory_id: str) -> Memory:
         memory = await self._store.get(self._settings.tenant, requests.identifier(memory_id))
         if memory is None:
-            raise NotFound(f"no memory has the id {memory_id!r}")
+            raise NotFound(f"no memory has the id {shown(memory_id)}")
         return memory
 
     async def _current(self, memory_id: str) -> Memory:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from perdure.arguments import verb
+from perdure.arguments import shown, verb
 from perdure.engine import ingest, requests, upkeep
 from perdure.engine.core import Core
 from perdure.engine.messages import Messages, Skipped, hear
@@ -387,7 +387,7 @@ class Engine(Core):
         await self._open()
         changes = await self._store.history(self._settings.tenant, requests.identifier(memory_id))
         if not changes:
-            raise NotFound(f"no memory has the id {memory_id!r}")
+            raise NotFound(f"no memory has the id {shown(memory_id)}")
         return [change_dict(change) for change in changes]
 
     @verb
