@@ -65,6 +65,13 @@ def local() -> str:
     return _options(LocalEmbedder)
 
 
+def models() -> str:
+    """The options of a language model: those of the vendor that has them all."""
+    from perdure.llms.openai import OpenAIModel
+
+    return _options(OpenAIModel)
+
+
 def errors() -> str:
     """Every error, where it stands in the tree, and how it is told outside Python."""
     from perdure import errors as tree
@@ -122,6 +129,7 @@ SECTIONS: Final[Mapping[str, Callable[[], str]]] = {
     "settings": settings,
     "sqlite": sqlite,
     "local": local,
+    "models": models,
     "errors": errors,
     "fields": fields,
     "common": common,
@@ -130,7 +138,10 @@ SECTIONS: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def _options(provider: type[Any]) -> str:
-    described = _described(provider)
+    described: dict[str, str] = {}
+    for kind in reversed(provider.__mro__):  # a field may be inherited, and told anew
+        if dataclasses.is_dataclass(kind):
+            described |= _described(kind)
     rows = [
         (f"`{field.name}`", _shown_default(field), described.get(field.name, ""))
         for field in dataclasses.fields(provider)

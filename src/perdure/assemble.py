@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perdure.config import Config
-from perdure.registry import EMBEDDERS, RERANKERS, STORES
+from perdure.registry import EMBEDDERS, LLMS, RERANKERS, STORES
 
 
 def parts(config: Config) -> dict[str, Any]:
@@ -18,5 +18,6 @@ def parts(config: Config) -> dict[str, Any]:
         "reranker": None
         if config.reranker is None
         else RERANKERS.create(config.reranker.provider, config.reranker.options),
+        "llm": None if config.llm is None else LLMS.create(config.llm.provider, config.llm.options),
         "settings": config.settings,
     }

@@ -16,8 +16,8 @@ from perdure.errors import ConfigurationError
 from perdure.options import checked, nearest
 from perdure.settings import Settings
 
-ROLES = ("store", "embedder", "reranker")
-LATER = ("llm", "vectors", "graph", "cache")
+ROLES = ("store", "embedder", "reranker", "llm")
+LATER = ("vectors", "graph", "cache")
 """Roles that are known but not played yet."""
 NOTHING = ("none", "off")
 """Texts that switch a role off, where None cannot be written (in the environment and in TOML)."""
@@ -48,6 +48,8 @@ class Config:
     store: Role = field(default_factory=lambda: _default("store"))
     embedder: Role | None = field(default_factory=lambda: _default("embedder"))
     reranker: Role | None = None
+    llm: Role | None = None
+    """Off unless it is named: a key that happens to be in the environment chooses nothing."""
     settings: Settings = field(default_factory=Settings)
 
     @classmethod

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+CATEGORIES: Final[Mapping[str, str]] = {
+    "personal_details": "name, age, birthday, home, origin, identity",
+    "family": "parents, children, siblings, partner, relatives",
+    "professional_details": "job, employer, colleagues, career, skills",
+    "sports": "sports done or followed, teams, training",
+    "travel": "trips, places visited or planned",
+    "food": "meals, diet, cooking, restaurants",
+    "music": "music heard or made, concerts, instruments",
+    "health": "illness, allergies, fitness, medicine, sleep",
+    "technology": "devices, software, programming",
+    "hobbies": "pastimes, games, crafts, collections",
+    "fashion": "clothes, style, beauty",
+    "entertainment": "films, series, books, shows",
+    "milestones": "weddings, births, graduations, new homes, achievements",
+    "user_preferences": "likes, dislikes, wishes, how to be treated",
+    "misc": "anything else",
+}
+"""mem0's own list, each with what belongs to it; `settings.categories` replaces it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +44,12 @@ class Settings:
     """One query; a longer one is refused."""
     repeat_window: float = 5.0
     """The same messages in the same scope within so many seconds are one add."""
+    categories: Mapping[str, str] | None = None
+    """What facts are sorted into: names, each with what belongs to it; None: mem0's list."""
+    instructions: str = ""
+    """What a language model is told besides our own instructions, for every add."""
+    max_facts: int = 50
+    """Facts of one answer of a language model; the rest is dropped, and said so."""
     index_bytes: int = 268_435_456
     """For partition indexes in memory; the least recently used go first."""
     workers: int = 1
@@ -42,6 +69,7 @@ class Settings:
             "max_metadata_bytes",
             "max_query_bytes",
             "index_bytes",
+            "max_facts",
             "workers",
         ):
             if getattr(self, name) < 1:

@@ -12,6 +12,7 @@ import pytest
 
 from perdure import Memory, __version__
 from perdure.cli import main
+from perdure.engine.recalled import marked
 
 ESCAPE = "\x1b"
 
@@ -61,7 +62,7 @@ def test_without_arguments_it_explains_itself(perdure):
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
-COMMANDS = ["demo", "add", "search", "list", "show", "history", "update", "delete", "erase", "import", "export",
+COMMANDS = ["demo", "add", "search", "context", "profile", "list", "show", "history", "update", "delete", "erase", "import", "export",
             "backup", "restore", "stats", "doctor", "reindex", "reset", "version"]  # fmt: skip
 
 
@@ -132,6 +133,37 @@ def test_what_is_added_is_found_listed_and_shown(answer):
     assert [one["id"] for one in answer("list", "-u", "maya")["results"]] == [memory_id]
     assert answer("show", memory_id)["metadata"] == {"source": "chat"}
     assert answer("list", "-u", "tomas")["results"] == []
+
+
+def test_a_context_is_text_for_a_prompt_and_nothing_else(perdure, answer):
+    remember(answer, "I am allergic to cashews, " + "and to all that grows on the same trees " * 4)
+    code, out, err = perdure("context", "which nuts am I allergic to?", "-u", "maya", "--budget", "300")
+    assert (code, err) == (0, "")
+    assert marked(out)
+    assert out.splitlines()[2].startswith("- [")
+    assert len(out.splitlines()) == 4
+    told = answer(
+        "context", "which nuts am I allergic to?", "-u", "maya", "--format", "messages", "--full-ids"
+    )
+    assert told["results"][0]["id"] in told["context"][0]["content"]
+    code, out, _ = perdure("context", "which nuts am I allergic to?", "-u", "maya", "--format", "messages")
+    assert json.loads(out)[0]["role"] == "system"
+
+
+def test_where_nothing_is_remembered_a_context_is_empty(perdure):
+    code, out, err = perdure("context", "which nuts am I allergic to?", "-u", "maya")
+    assert (code, out) == (0, "")
+    assert "Nothing" in err
+
+
+def test_a_profile_shows_categories_with_their_sources(perdure, answer):
+    remember(answer, "I am allergic to cashews", "-c", "health")
+    remember(answer, "I live in Porto")
+    assert list(answer("profile", "-u", "maya")["profile"]) == ["health", "other"]
+    code, out, _ = perdure("profile", "-u", "maya", "-c", "health")
+    assert code == 0
+    assert "cashews" in out
+    assert "Porto" not in out
 
 
 def test_text_can_come_from_stdin(answer):

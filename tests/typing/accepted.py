@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, Self, assert_type
 from perdure import AsyncMemory, Config, Memory, Settings
 from perdure.arguments import verb
 from perdure.blocking import Blocking, blocking
-from perdure.engine.shape import Added, ChangeDict, MemoryDict, Results
+from perdure.engine.shape import Added, ChangeDict, Context, MemoryDict, Profile, Results
 from perdure.ports import Embedder, Store
 from perdure.registry import EMBEDDERS, STORES
 from perdure.stores.memory import InMemoryStore
@@ -76,6 +76,8 @@ def the_verbs_of_the_blocking_face_are_typed(memory: Memory, when: datetime) -> 
     assert_type(memory.add([{"role": "user", "content": "hello"}], run_id="r"), Added)
     assert_type(memory.search("where?", user_id="sam", top_k=3, filters={"categories": ["home"]}), Results)
     assert_type(memory.search_many(["where?", "when?"], user_id="sam"), list[Results])
+    assert_type(memory.context("where?", user_id="sam", format="xml", count_tokens=len), Context)
+    assert_type(memory.profile(user_id="sam", budget_tokens=500), Profile)
     assert_type(memory.get("id"), MemoryDict)
     assert_type(memory.get_all(user_id="sam"), Results)
     assert_type(memory.history("id"), list[ChangeDict])

@@ -15,6 +15,7 @@ from rich.text import Text
 from perdure.cli.output import line
 
 DIM, GOOD, BAD = "dim", "green", "red"
+_MARKS = {"UPDATE": (("= ", GOOD), "confirmed: "), "SUPERSEDE": (("× ", BAD), "true no more: ")}
 
 
 def added(answer: Mapping[str, Any]) -> RenderableType:
@@ -24,10 +25,31 @@ def added(answer: Mapping[str, Any]) -> RenderableType:
         if result["event"] == "NONE":
             rows.append(line(("· ", DIM), f"not stored: {result.get('reason', 'nothing new')}"))
         else:
-            rows.append(line(("✓ ", GOOD), result["memory"]))
+            rows.append(line(*_MARKS.get(result["event"], (("✓ ", GOOD),)), result["memory"]))
         if result["id"]:
             rows.append(line((f"  {result['id']}", DIM)))
+    rows += [line(("… ", "yellow"), f"pending: {what}") for what in answer["receipt"]["pending"]]
     return Group(*rows)
+
+
+def pending(jobs: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """What is still to be learned, oldest first."""
+    if not jobs:
+        return line(("Nothing is pending.", DIM))
+    rows = []
+    for job in jobs:
+        whose = next(job[name] for name in ("user_id", "agent_id", "app_id", "run_id") if job[name])
+        tried = f"tried {job['attempts']} times" if job["attempts"] else "not tried yet"
+        rows.append(line(f"{job['event_id']}  {whose}, {len(job['turns'])} messages, {tried}"))
+        if job["error"]:
+            rows.append(line(("  " + job["error"], "yellow")))
+    return Group(*rows)
+
+
+def retried(done: Mapping[str, Any]) -> RenderableType:
+    """How much was learned, and why the rest was not."""
+    rows = [line(("✓ ", GOOD), f"{done['done']} done, {done['pending']} pending")]
+    return Group(*rows, *(line(("  " + reason, "yellow")) for reason in done["reasons"]))
 
 
 def found(answer: Mapping[str, Any]) -> RenderableType:

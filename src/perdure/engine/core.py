@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from perdure.arguments import shown
-from perdure.engine import ingest, requests
+from perdure.engine import ingest, receipts, requests
 from perdure.engine.indexes import Indexes
+from perdure.engine.learning import Learner, Outcome
+from perdure.engine.messages import Heard
 from perdure.engine.rank import DEFAULT_THRESHOLD
 from perdure.engine.recall import Ask, Hit, Recall, together
 from perdure.engine.scoping import Reach, reach
 from perdure.engine.shape import (
+    Added,
     MemoryDict,
     Results,
     memory_dict,
 )
 from perdure.engine.turns import Turns
 from perdure.engine.words import ANALYZER_VERSION, pieces
-from perdure.errors import Closed, Conflict, ModelUnavailable, NotFound, Unavailable
+from perdure.errors import Closed, ConfigurationError, Conflict, ModelUnavailable, NotFound, Unavailable
 from perdure.ids import new_id
 from perdure.moments import iso
-from perdure.ports import Batch, Committed, Embedder, Entry, Query, Reranker, Space, Store, Write
+from perdure.ports import (
+    LLM,
+    Batch,
+    Committed,
+    Embedder,
+    Entry,
+    Job,
+    Jobs,
+    Query,
+    Reranker,
+    Space,
+    Store,
+    Write,
+)
 from perdure.settings import Settings
 from perdure.threads import Threads
 from perdure.types import Memory, Turn, said, utc_now
@@ -33,6 +50,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+JOBS_AT_ONCE = 8
 ATTEMPTS = 5
 """How often a change is tried again when somebody else changed the same memory first."""
 
@@ -46,6 +64,7 @@ class Core:
         store: Store,
         embedder: Embedder | None = None,
         reranker: Reranker | None = None,
+        llm: LLM | None = None,
         settings: Settings | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -63,6 +82,19 @@ class Core:
         self._turns = Turns()
         self._recall = Recall(store, self._indexes, reranker, self._turns)
         self._reranker = reranker
+        self._llm = llm
+        self._learner = (
+            None
+            if llm is None
+            else Learner(
+                llm,
+                store=store,
+                indexes=self._indexes,
+                embedder=embedder,
+                settings=self._settings,
+                clock=clock,
+            )
+        )
         self._opening: asyncio.Task[None] | None = None
         self._space_checked = False
         self._closed = False
@@ -84,6 +116,8 @@ class Core:
             await self._embedder.aclose()
         if self._reranker is not None:
             await self._reranker.aclose()
+        if self._llm is not None:
+            await self._llm.aclose()
         self._threads.close()
         self._indexes.drop()
 
@@ -142,6 +176,17 @@ class Core:
     async def _entries_at_hand(self, memories: Sequence[Memory]) -> list[Entry]:
         return (await self._entered([m.text for m in memories], [ingest.analysed(m) for m in memories]))[0]
 
+    async def _learned(self, heard: Heard, batch: Batch, memories: Sequence[Memory]) -> Added:
+        """Store turns with the job of learning from them, and do it."""
+        assert self._learner is not None
+        committed = await self._store.commit(batch)
+        if committed.repeated:
+            return receipts.learned(heard.turns, heard.skipped, committed, Outcome())
+        first = committed.head - len(memories) + 1
+        own = [replace(memory, ord=first + place) for place, memory in enumerate(memories)]
+        outcome = await self._learner.learn(batch.jobs[0], own)
+        return receipts.learned(heard.turns, heard.skipped, committed, outcome)
+
     def _reach(
         self,
         named: Mapping[str, object],
@@ -150,7 +195,11 @@ class Core:
     ) -> Reach:
         return reach(self._settings.tenant, named, filters, requests.within(categories))
 
-    async def _search(
+    async def _search(self, texts: Sequence[str], **asked: Any) -> list[Results]:
+        found, notes = await self._hits(texts, **asked)
+        return [self._noted({"results": await self._shaped(hits)}, notes) for hits in found]
+
+    async def _hits(
         self,
         texts: Sequence[str],
         *,
@@ -158,7 +207,8 @@ class Core:
         reference: datetime | None,
         explain: bool,
         **asked: Any,
-    ) -> list[Results]:
+    ) -> tuple[list[list[Hit]], list[str]]:
+        """What answers each text, and what to tell the caller of how it was found."""
         texts = [requests.query(text, self._settings.max_query_bytes) for text in texts]
         await self._open()
         now = reference or known_at or self._clock()
@@ -168,10 +218,9 @@ class Core:
             found = await together(
                 [self._recall.search(ask, partial(_nth, embedding, i)) for i, ask in enumerate(asks)]
             )
-            notes = (await embedding)[1]
+            return found, (await embedding)[1]
         finally:
             embedding.cancel()
-        return [self._noted({"results": await self._shaped(hits)}, notes) for hits in found]
 
     async def _vectors(self, texts: Sequence[str]) -> tuple[Sequence[NDArray[np.float32] | None], list[str]]:
         """The texts' embeddings, and what to tell the caller where there are none."""
@@ -188,16 +237,20 @@ class Core:
 
     async def _shaped(self, hits: Sequence[Hit]) -> list[MemoryDict]:
         """Hits as callers see them, each with the words that it came from."""
-        turns = await self._sources([hit.memory for hit in hits])
-        shaped = []
-        for hit in hits:
-            sources = [turns[source] for source in hit.memory.sources if source in turns]
-            shape = memory_dict(hit.memory, sources=sources)
+        shaped = await self._told([hit.memory for hit in hits])
+        for hit, shape in zip(hits, shaped, strict=True):
             shape["score"] = round(hit.score, 6)
             if hit.why is not None:
                 shape["explain"] = dict(hit.why)
-            shaped.append(shape)
         return shaped
+
+    async def _told(self, memories: Sequence[Memory]) -> list[MemoryDict]:
+        """Memories as callers see them, each with the words that it came from."""
+        turns = await self._sources(memories)
+        return [
+            memory_dict(memory, sources=[turns[source] for source in memory.sources if source in turns])
+            for memory in memories
+        ]
 
     async def _sources(self, memories: Sequence[Memory]) -> dict[str, Turn]:
         """The turns that these came from; the first version of a turn's own memory holds its very words."""
@@ -230,21 +283,60 @@ class Core:
         return memory
 
     async def _change(
-        self, memory_id: str, decide: Callable[[Memory, datetime], Awaitable[Write]]
+        self, memory_id: str, decide: Callable[[Memory, datetime], Awaitable[tuple[Write, ...]]]
     ) -> Committed:
         """Change the current version of a memory, again from its newest when somebody else was first."""
         for attempt in range(ATTEMPTS):
             memory = await self._current(memory_id)
             now = self._clock()  # one moment ends the old version and begins the new one
-            write = await decide(memory, now)
+            writes = await decide(memory, now)
             try:
                 return await self._store.commit(
-                    Batch(id=new_id(), partition=memory.scope.partition, at=now, writes=(write,))
+                    Batch(id=new_id(), partition=memory.scope.partition, at=now, writes=writes)
                 )
             except Conflict:
                 if attempt == ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
+
+    async def _silenced(self, memory: Memory) -> list[Write]:
+        """The ends of the turns' memories that only this fact came from."""
+        if memory.kind == "turn":
+            return []
+        index = await self._indexes.current(memory.scope.partition)
+        facts = [int(ord_) for ord_ in index.ords.values[index.placeless & index.alive.values]]
+        held = await self._store.read(memory.scope.partition, facts)
+        needed = {source for other in held if other.id != memory.id for source in other.sources}
+        found = [
+            await self._store.get(memory.scope.tenant, source)
+            for source in memory.sources
+            if source not in needed
+        ]
+        return [
+            Write(event="DELETE", memory_id=m.id, replaces=m.ord, reason=f"only source of {memory.id}")
+            for m in found
+            if m is not None and m.retired_at is None
+        ]
+
+    async def _jobs(self, limit: int | None) -> list[Job]:
+        if not isinstance(self._store, Jobs):
+            return []
+        return await self._store.jobs(self._settings.tenant, limit=limit)
+
+    async def _retried(self, jobs: Sequence[Job]) -> dict[str, Any]:
+        """Do these jobs, a few at a time."""
+        if self._learner is None:
+            raise ConfigurationError(
+                "there is no language model to learn with: configure llm, as in {'llm': {'provider': 'openai', ...}}"
+            )
+        done, left = 0, []
+        for start in range(0, len(jobs), JOBS_AT_ONCE):
+            outcomes = await asyncio.gather(
+                *(self._learner.learn(job) for job in jobs[start : start + JOBS_AT_ONCE])
+            )
+            left += [outcome.pending for outcome in outcomes if outcome.pending is not None]
+            done += sum(outcome.pending is None for outcome in outcomes)
+        return {"done": done, "pending": len(left), "reasons": list(dict.fromkeys(left))}
 
     async def _retire(self, memories: Sequence[Memory]) -> int:
         """Retire these versions; what somebody else changed meanwhile is left to the next look."""

@@ -119,6 +119,13 @@ class PartitionIndex:
         """Whether any text alive was stored with a vector."""
         return self._embedded > 0
 
+    @property
+    def placeless(self) -> Mask:
+        """The rows that stand in no conversation: facts, procedures, summaries."""
+        placeless: Mask = self.places.values == _NOWHERE
+        placeless[0] = False
+        return placeless
+
     def apply(self, rows: Sequence[EntryRow], dead: Iterable[int] = (), *, head: int) -> None:
         """Take in what came to the partition up to the sequence `head`.
 

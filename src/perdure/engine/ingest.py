@@ -16,8 +16,8 @@ from perdure.engine.words import analyze
 from perdure.engine.words.analysis import language_of
 from perdure.engine.words.language import LANGUAGES
 from perdure.ids import new_id
-from perdure.ports import Batch, Entry, Write
-from perdure.types import Memory, Origin, Turn
+from perdure.ports import Batch, Entry, Job, Write
+from perdure.types import Memory, Mention, Origin, Turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +86,11 @@ def analysed(memory: Memory, text: str | None = None) -> Entry:
     return Entry(words=found.words, speaker_words=found.speaker, date_words=found.date, flags=found.flags)
 
 
+def mentioned(memory: Memory, entry: Entry) -> tuple[Mention, ...]:
+    """The times that a memory's text speaks of."""
+    return mentions(memory.text, memory.said_at, _code(entry.flags))
+
+
 def with_vectors(
     entries: Sequence[Entry], vectors: NDArray[np.float32], counts: Sequence[int]
 ) -> list[Entry]:
@@ -103,19 +108,38 @@ def with_vectors(
 
 
 def batch(
-    pairs: Sequence[tuple[Memory, Entry]], turns: Sequence[Turn], *, key: str, key_since: datetime | None
+    pairs: Sequence[tuple[Memory, Entry]],
+    turns: Sequence[Turn],
+    *,
+    key: str,
+    key_since: datetime | None,
+    job: Mapping[str, Any] | None = None,
 ) -> Batch:
-    """All that an `add` makes durable, in one piece."""
+    """All that an `add` makes durable, in one piece; with a job (its options), there is more to be learned."""
+    batch_id = new_id()
     return Batch(
-        id=new_id(),
+        id=batch_id,
         partition=turns[0].scope.partition,
         at=turns[0].recorded_at,
         turns=tuple(turns),
         writes=tuple(
             Write(event="ADD", memory_id=memory.id, memory=memory, entry=entry) for memory, entry in pairs
         ),
+        jobs=() if job is None else (learning(batch_id, turns, job),),
         key=key,
         key_since=key_since,
+    )
+
+
+def learning(job_id: str, turns: Sequence[Turn], options: Mapping[str, Any]) -> Job:
+    """The job of learning from turns."""
+    return Job(
+        id=job_id,
+        partition=turns[0].scope.partition,
+        kind="learn",
+        turns=tuple(turn.id for turn in turns),
+        made_at=turns[0].recorded_at,
+        options=options,
     )
 
 

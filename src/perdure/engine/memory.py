@@ -9,30 +9,31 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from perdure.arguments import shown, verb
-from perdure.engine import ingest, requests, upkeep
-from perdure.engine.core import Core
-from perdure.engine.messages import Messages, Skipped, hear
+from perdure.engine import ingest, receipts, requests, upkeep
+from perdure.engine.messages import Messages, hear
+from perdure.engine.prompting import Prompting
 from perdure.engine.requests import KEEP, Keep, When
 from perdure.engine.scoping import ids, insist, scope_of
 from perdure.engine.shape import (
     Added,
-    AddedDict,
     ChangeDict,
     MemoryDict,
+    PendingDict,
     Results,
     change_dict,
     memory_dict,
+    pending_dict,
 )
 from perdure.errors import InvalidInput, NotFound, StoreUnwritable
 from perdure.moments import iso
-from perdure.ports import Backups, Committed, Write
-from perdure.types import LISTED_SALIENCE, Memory, Turn
+from perdure.ports import Backups, Write
+from perdure.types import LISTED_SALIENCE, Memory
 
 WRITES_AT_ONCE = 2_000
 """A change of many memories goes in batches of so many, so that others can write in between."""
 
 
-class Engine(Core):
+class Engine(Prompting):
     """A memory over a store, an embedder and a reranker; every verb is asynchronous.
 
     Times may be given as datetimes, dates, ISO 8601 or seconds since 1970; those without a zone are UTC.
@@ -52,6 +53,7 @@ class Engine(Core):
         timestamp: When | None = None,
         expiration_date: When | None = None,
         infer: bool = True,
+        prompt: str | None = None,
         idempotency_key: str | None = None,
     ) -> Added:
         """Remember what was said; when this returns, it is durable and can be found.
@@ -64,7 +66,9 @@ class Engine(Core):
             categories: kept with each memory, for filters.
             timestamp: when it was said, for messages without a time of their own; now, when left out.
             expiration_date: hidden after this moment (after the end of the day, for a date).
-            infer: without an LLM, True judges which messages are worth listing; False lists each of them.
+            infer: with an LLM, facts are learned from the messages, which are kept as their sources; without one, True
+                judges which messages are worth listing. False lists each message as it is.
+            prompt: what the LLM is told besides, for this call; `settings.instructions` is told for every call.
             idempotency_key: the same key in the same partition is stored once, however often it is sent.
 
         Raises:
@@ -85,17 +89,23 @@ class Engine(Core):
             expires_at=requests.moment(expiration_date, "expiration_date", day_end=True),
             verbatim=not infer,
         )
+        asked = requests.wish(prompt, self._settings.max_text_bytes)
         await self._open()
         pairs = [ingest.remember(turn, about) for turn in heard.turns]
-        entries, pending = await self._entered([m.text for m, _ in pairs], [entry for _, entry in pairs])
         key, since = requests.idempotency(idempotency_key), None
         if key is None:
             key = ingest.fingerprint(heard.turns, about, dated=timestamp is not None)
             since = now - timedelta(seconds=self._settings.repeat_window)
+        if infer and self._learner is not None:
+            batch = ingest.batch(
+                pairs, heard.turns, key=key, key_since=since, job={"prompt": asked} if asked else {}
+            )
+            return await self._learned(heard, batch, [memory for memory, _ in pairs])
+        entries, pending = await self._entered([m.text for m, _ in pairs], [entry for _, entry in pairs])
         memories = [memory for memory, _ in pairs]
         batch = ingest.batch(list(zip(memories, entries, strict=True)), heard.turns, key=key, key_since=since)
         committed = await self._store.commit(batch)
-        return _added(heard.turns, heard.skipped, committed, pending)
+        return receipts.kept(heard.turns, heard.skipped, committed, pending)
 
     @verb
     async def search(
@@ -279,7 +289,7 @@ class Engine(Core):
             )
         await self._open()
 
-        async def revise(memory: Memory, now: datetime) -> Write:
+        async def revise(memory: Memory, now: datetime) -> tuple[Write, ...]:
             revised, entry = replace(memory, version=memory.version + 1, recorded_at=now), None
             if wanted is not None and wanted != memory.text:
                 revised, entry = ingest.revise(memory, wanted, now=now)
@@ -292,8 +302,8 @@ class Engine(Core):
                 if isinstance(expiration_date, Keep)
                 else requests.moment(expiration_date, "expiration_date", day_end=True),
             )
-            return Write(
-                event="UPDATE", memory_id=memory.id, memory=revised, entry=entry, replaces=memory.ord
+            return (
+                Write(event="UPDATE", memory_id=memory.id, memory=revised, entry=entry, replaces=memory.ord),
             )
 
         await self._change(memory_id, revise)
@@ -303,13 +313,16 @@ class Engine(Core):
     async def delete(self, memory_id: str) -> dict[str, Any]:
         """Retire a memory: it is not found any more; its history keeps the words (`erase` removes them).
 
+        Messages that only this one was learned from are not found any more either.
+
         Raises:
             NotFound: nothing has that id, or it was deleted already.
         """
         await self._open()
 
-        async def retire(memory: Memory, _: datetime) -> Write:
-            return Write(event="DELETE", memory_id=memory.id, replaces=memory.ord)
+        async def retire(memory: Memory, _: datetime) -> tuple[Write, ...]:
+            first = Write(event="DELETE", memory_id=memory.id, replaces=memory.ord)
+            return (first, *(await self._silenced(memory)))
 
         await self._change(memory_id, retire)
         return {"message": "Memory deleted successfully!", "id": memory_id}
@@ -376,6 +389,30 @@ class Engine(Core):
             "removed": erased.removed,
             "log_truncated": erased.log_truncated,
         }
+
+    @verb
+    async def pending(self, *, limit: int | None = None) -> list[PendingDict]:
+        """What is still to be learned from messages that are kept, oldest first, and why; `retry` does it."""
+        await self._open()
+        most = None if limit is None else requests.count(limit, "limit", most=requests.MAX_RESULTS)
+        return [pending_dict(job) for job in await self._jobs(most)]
+
+    @verb
+    async def retry(self, event_id: str | None = None) -> dict[str, Any]:
+        """Learn now what is pending, or one add's part of it.
+
+        Raises:
+            NotFound: nothing is pending under that `event_id`.
+            ConfigurationError: there is no language model.
+        """
+        await self._open()
+        jobs = await self._jobs(None)
+        if event_id is not None:
+            wanted = requests.identifier(event_id)
+            jobs = [job for job in jobs if job.id == wanted]
+            if not jobs:
+                raise NotFound(f"nothing is pending under the event id {wanted[:80]!r}")
+        return await self._retried(jobs)
 
     @verb
     async def history(self, memory_id: str) -> list[ChangeDict]:
@@ -476,34 +513,3 @@ class Engine(Core):
         await self._open()
         counts = await upkeep.imported(self._store, records, self._entries_at_hand, self._settings.tenant)
         return {"imported": counts}
-
-
-def _added(
-    turns: Sequence[Turn], skipped: Sequence[Skipped], committed: Committed, pending: list[str]
-) -> Added:
-    """The answer to an add: each message, in order, and what became of it."""
-    reason: dict[str, str] = {"reason": "the same add was stored already"} if committed.repeated else {}
-    results: list[AddedDict] = []
-    for turn, memory_id in zip(turns, committed.memory_ids, strict=True):
-        result: AddedDict = {
-            "id": memory_id,
-            "memory": turn.text,
-            "event": "NONE" if committed.repeated else "ADD",
-            "role": turn.role,
-            **reason,  # type: ignore[typeddict-item]  # an optional key of the same TypedDict
-        }
-        if turn.speaker:
-            result["actor_id"] = turn.speaker
-        results.append(result)
-    for skip in skipped:
-        results.insert(skip.index, {"id": None, "memory": "", "event": "NONE", "reason": skip.reason})
-    return {
-        "results": results,
-        "event_id": committed.batch_id,
-        "receipt": {
-            "stored": 0 if committed.repeated else len(turns),
-            "skipped": len(skipped),
-            "pending": [] if committed.repeated else pending,
-            "repeated": committed.repeated,
-        },
-    }

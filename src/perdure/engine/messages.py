@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from perdure.arguments import shown
+from perdure.engine.recalled import without_recalled
 from perdure.errors import InvalidInput, TooLarge
 from perdure.ids import new_id
 from perdure.moments import parse_moment
@@ -51,7 +52,7 @@ class Heard:
 
 
 def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, max_bytes: int) -> Heard:
-    """Make turns of messages.
+    """Make turns of messages, without the memories that we put into them ourselves.
 
     Args:
         messages: a text, a message (`{"role", "content"}`, optionally `name` and `timestamp`), or a list of them.
@@ -70,13 +71,15 @@ def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, 
         where = f"messages[{index}]"
         said = _message(message, where)
         role = _role(said, where)
-        text, attachments = _content(said.get("content"), where)
+        whole, attachments = _content(said.get("content"), where)
+        text = _unrecalled(whole)
         if role == "system":
             skipped.append(
                 Skipped(index=index, reason="instructions to the model are not part of the conversation")
             )
         elif not text.strip():
-            skipped.append(Skipped(index=index, reason="no text"))
+            reason = "nothing but memories that were recalled" if whole.strip() else "no text"
+            skipped.append(Skipped(index=index, reason=reason))
         else:
             turns.append(
                 Turn(
@@ -94,6 +97,12 @@ def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, 
         reasons = "; ".join(f"messages[{s.index}]: {s.reason}" for s in skipped[:3]) or "the list is empty"
         raise InvalidInput(f"there is nothing to remember in messages ({reasons})")
     return Heard(turns=tuple(turns), skipped=tuple(skipped))
+
+
+def _unrecalled(text: str) -> str:
+    """The text as it is, or what is left of it around recalled memories."""
+    rest = without_recalled(text)
+    return text if rest == text else rest.strip()
 
 
 def clean(text: str, where: str) -> str:

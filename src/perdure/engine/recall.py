@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+import numpy as np
+
+from perdure.engine.columns import Rows
 from perdure.engine.indexes import Indexes
 from perdure.engine.rank import Ranked, Ranking
 from perdure.engine.scoping import Reach
@@ -18,10 +21,9 @@ from perdure.ports import Query, Reranker, Store
 from perdure.types import Memory, Partition
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    from perdure.engine.index import PartitionIndex
+    from perdure.engine.index import Mask, PartitionIndex
 
 T = TypeVar("T")
 
@@ -30,6 +32,9 @@ Vector: TypeAlias = "Callable[[], Awaitable[NDArray[np.float32] | None]]"
 
 RERANK_DEPTH = 50
 """So many of the best are shown to a reranker, before the cut."""
+
+SOURCES = 20
+"""So many more are looked at, at most, than are wanted: a fact and its source count as one."""
 
 PARTITIONS_AT_ONCE = 16
 """A wide search takes its partitions in groups of so many, to keep memory bounded."""
@@ -60,6 +65,9 @@ class Hit:
     score: float
     why: Mapping[str, Any] | None = None
     """Each leg, term and boost, when the search asked for it."""
+    before: int | None = None
+    """`ord` of the turn before it in its session, if the search may see that one too; likewise `after`."""
+    after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,8 @@ class _Candidate:
     score: float
     ranked: Ranked
     place: int
+    before: int | None
+    after: int | None
 
 
 class Recall:
@@ -93,8 +103,12 @@ class Recall:
         for start in range(0, len(partitions), PARTITIONS_AT_ONCE):
             group = partitions[start : start + PARTITIONS_AT_ONCE]
             found = await together([self._within(p, ask, query, vector, depth) for p in group])
-            best = sorted((c for part in (best, *found) for c in part), key=lambda c: -c.score)[:depth]
-        hits = await self._read([c for c in best if c.score >= ask.threshold], explain=ask.explain)
+            best = sorted((c for part in (best, *found) for c in part), key=lambda c: -c.score)[
+                : depth + SOURCES
+            ]
+        hits = one_of_each(
+            await self._read([c for c in best if c.score >= ask.threshold], explain=ask.explain)
+        )
         if self._reranks(ask):
             hits = await self._second_opinion(ask.text, hits)
         return hits[: ask.limit]
@@ -125,7 +139,8 @@ class Recall:
         await self._turns.take()
         if not ranking.stands(with_vectors=meant is not None and index.has_vectors):
             ranking = _ranking(index, ask, query, with_vectors=meant is not None)
-        return _best(partition, ranking, vector=meant, ords=ords, limit=limit)
+        more = SOURCES if index.placeless.any() else 0
+        return _best(partition, ranking, vector=meant, ords=ords, limit=limit + more)
 
     async def _index(self, partition: Partition, ask: Ask) -> PartitionIndex:
         if ask.known_at is not None:
@@ -150,36 +165,54 @@ class Recall:
 
     async def _read(self, candidates: Sequence[_Candidate], *, explain: bool) -> list[Hit]:
         """The memories of the candidates, from the truth: what is gone meanwhile is left out."""
-        ords: dict[Partition, list[int]] = {}
-        for candidate in candidates:
-            ords.setdefault(candidate.partition, []).append(candidate.ord)
-        read = await together([self._store.read(partition, wanted) for partition, wanted in ords.items()])
-        rows = {
-            (partition, memory.ord): memory
-            for partition, memories in zip(ords, read, strict=True)
-            for memory in memories
-        }
+        rows = await self.versions([(c.partition, c.ord) for c in candidates])
         return [
             Hit(
                 memory=rows[c.partition, c.ord],
                 score=c.score,
                 why=c.ranked.explain(c.place) if explain else None,
+                before=c.before,
+                after=c.after,
             )
             for c in candidates
             if (c.partition, c.ord) in rows
         ]
+
+    async def versions(self, wanted: Iterable[tuple[Partition, int]]) -> dict[tuple[Partition, int], Memory]:
+        """The versions with these row numbers, those that are there."""
+        ords: dict[Partition, list[int]] = {}
+        for partition, ord_ in wanted:
+            ords.setdefault(partition, []).append(ord_)
+        read = await together([self._store.read(partition, those) for partition, those in ords.items()])
+        return {
+            (partition, memory.ord): memory
+            for partition, memories in zip(ords, read, strict=True)
+            for memory in memories
+        }
 
     async def _second_opinion(self, question: str, hits: list[Hit]) -> list[Hit]:
         if self._reranker is None or not hits:
             return hits
         scores = await self._reranker.rerank(question, [hit.memory.text for hit in hits])
         judged = [
-            Hit(
-                memory=hit.memory, score=float(score), why=hit.why and {**hit.why, "before_rerank": hit.score}
-            )
+            replace(hit, score=float(score), why=hit.why and {**hit.why, "before_rerank": hit.score})
             for hit, score in zip(hits, scores, strict=True)
         ]
         return sorted(judged, key=lambda hit: -hit.score)
+
+
+def one_of_each(hits: Sequence[Hit]) -> list[Hit]:
+    """A fact and a turn that it came from are one hit: the fact, where the better of the two stood."""
+    found: list[Hit] = []
+    told: set[str] = set()
+    facts = [hit for hit in hits if hit.memory.kind == "fact"]
+    by_source = {source: fact for fact in reversed(facts) for source in fact.memory.sources}
+    for hit in hits:
+        fact = by_source.get(hit.memory.id, hit)
+        if fact.memory.id not in told:
+            told.add(fact.memory.id)
+            found.append(replace(fact, score=max(fact.score, hit.score)))
+    return found
 
 
 async def together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -210,8 +243,24 @@ def _best(
     An index changes whenever the event loop goes on, and row numbers with it: what is in here must never wait.
     """
     index = ranking.index
-    ranked = ranking.best(vector, wanted=None if ords is None else index.mask(ords), limit=limit)
+    mask = None if ords is None else index.mask(ords)
+    ranked = ranking.best(vector, wanted=mask, limit=limit)
+    seen = ranking.seen if mask is None else ranking.seen & mask
+    found = zip(
+        index.ords.values[ranked.rows].tolist(),
+        ranked.scores.tolist(),
+        _beside(index, ranked, index.previous.values, seen),
+        _beside(index, ranked, index.next.values, seen),
+        strict=True,
+    )
     return [
-        _Candidate(partition, int(index.ords.values[row]), float(score), ranked, place)
-        for place, (row, score) in enumerate(zip(ranked.rows, ranked.scores, strict=True))
+        _Candidate(partition, ord_, score, ranked, place, before or None, after or None)
+        for place, (ord_, score, before, after) in enumerate(found)
     ]
+
+
+def _beside(index: PartitionIndex, ranked: Ranked, links: Rows, seen: Mask) -> list[int]:
+    """The `ord`s of the rows that the best are linked to; 0 where there is none, or none to be seen."""
+    rows = links[ranked.rows]
+    ords: list[int] = np.where(seen[rows], index.ords.values[rows], 0).tolist()
+    return ords

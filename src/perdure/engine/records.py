@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, fields, replace
+from dataclasses import MISSING, Field, asdict, fields, replace
 from datetime import datetime
 from typing import Any, TypeAlias, get_args
 
@@ -12,7 +12,7 @@ from perdure.engine.scoping import IDS, scope_of
 from perdure.errors import InvalidInput
 from perdure.moments import iso, parse_moment
 from perdure.ports import Export
-from perdure.types import Change, Event, Kind, Memory, Mention, Origin, Partition, Scope, Turn
+from perdure.types import Change, Claim, Event, Kind, Memory, Mention, Origin, Partition, Scope, Turn
 
 FORMAT = 1
 """Raised when a record can no longer be read by the rules of an earlier one."""
@@ -93,6 +93,8 @@ def _plain(value: object) -> Any:
         return {name: getattr(value, name) for name in IDS if getattr(value, name) is not None}
     if isinstance(value, Mention):
         return {"text": value.text, "start": iso(value.start), "end": iso(value.end)}
+    if isinstance(value, Claim):
+        return asdict(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
@@ -180,6 +182,15 @@ def _mention(value: Any) -> Mention:
     return Mention(text=_text(value["text"]), start=_moment(value["start"]), end=_moment(value["end"]))
 
 
+def _claim(value: Any) -> Claim:
+    if not isinstance(value, dict) or value.keys() != {"subject", "attribute", "confirmed"}:
+        raise ValueError("expected subject, attribute and confirmed")
+    confirmed = value["confirmed"]
+    if type(confirmed) is not int or not 0 <= confirmed < 2**63:
+        raise ValueError("confirmed: expected a whole number")
+    return Claim(subject=_text(value["subject"]), attribute=_text(value["attribute"]), confirmed=confirmed)
+
+
 def _one_of(*choices: str) -> Reader:
     def read(value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
@@ -217,5 +228,6 @@ _READERS: dict[str, Reader] = {
     "sources": _list_of(_id),
     "categories": _list_of(_text),
     "mentions": _list_of(_mention),
+    "claim": _claim,
 }
 """How each field is read; one name means one thing in all three types."""

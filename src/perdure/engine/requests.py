@@ -137,6 +137,15 @@ def merged(old: Mapping[str, Any], new: Mapping[str, Any], max_bytes: int) -> Ma
     return metadata({k: v for k, v in {**old, **new}.items() if k not in new or v is not None}, max_bytes)
 
 
+def wish(prompt: object, max_bytes: int) -> str:
+    """What a language model is to be told for one call; nothing when it is not given."""
+    if prompt is None:
+        return ""
+    if not isinstance(prompt, str):
+        raise InvalidInput(f"prompt is a {type(prompt).__name__}: give a text")
+    return bounded(clean(prompt.strip(), "prompt"), max_bytes, "prompt")
+
+
 def revision(text: object, data: object, max_bytes: int) -> str | None:
     """The new text of an update: `text` and `data` are two names of one argument."""
     if text is not None and data is not None and text != data:

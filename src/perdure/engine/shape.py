@@ -8,6 +8,7 @@ from hashlib import md5
 from typing import Any, NotRequired, TypedDict
 
 from perdure.moments import iso
+from perdure.ports import Job
 from perdure.types import Change, Memory, Turn
 
 
@@ -71,15 +72,52 @@ class Results(TypedDict):
     """What the caller should know of how this was found, as that a leg was missing."""
 
 
+class ChatMessage(TypedDict):
+    """One message, as chat APIs take it."""
+
+    role: str
+    content: str
+
+
+class Context(TypedDict):
+    """A block of memories that is ready for a prompt."""
+
+    context: str | list[ChatMessage]
+    """Empty when there is nothing to show."""
+    results: list[MemoryDict]
+    """What stands in it, in its order; what was not found itself, but stands beside it, has no score."""
+    tokens: int
+    """Of the block, as they were counted."""
+    omitted: int
+    """How many were found for which there was no room."""
+    notes: NotRequired[list[str]]
+    """As those of a search."""
+
+
+class Profile(TypedDict):
+    """What is known of somebody."""
+
+    profile: dict[str, list[MemoryDict]]
+    """By category, facts before turns, newest first; each memory once, with its sources."""
+    text: str
+    """The same as a block that is ready for a prompt; empty when there is nothing to show."""
+    tokens: int
+    """Of the text, as they were counted."""
+    omitted: int
+    """How many there was no room for."""
+
+
 class AddedDict(TypedDict):
-    """What became of one message."""
+    """What became of one message, or of one fact that was learned from them."""
 
     id: str | None
     memory: str
     event: str
-    """ADD, or NONE with a reason."""
+    """ADD, UPDATE (it was there already, and is confirmed), SUPERSEDE (it is true no more), or NONE with a reason."""
     role: NotRequired[str]
     actor_id: NotRequired[str]
+    source_ids: NotRequired[list[str]]
+    """Of a fact: the turns that it came from."""
     reason: NotRequired[str]
 
 
@@ -92,6 +130,8 @@ class ReceiptDict(TypedDict):
     """What is still to be done; empty when everything is."""
     repeated: bool
     """True when the same add was there already, and nothing was stored again."""
+    turns: NotRequired[list[str]]
+    """The messages as they were kept, when facts were learned from them."""
 
 
 class Added(TypedDict):
@@ -100,6 +140,22 @@ class Added(TypedDict):
     results: list[AddedDict]
     event_id: str
     receipt: ReceiptDict
+
+
+class PendingDict(TypedDict):
+    """What is still to be learned, and why."""
+
+    event_id: str
+    turns: list[str]
+    user_id: str | None
+    agent_id: str | None
+    app_id: str | None
+    run_id: str | None
+    made_at: str
+    attempts: int
+    error: str | None
+    answer: str | None
+    """What a model said that could not be read."""
 
 
 class ChangeDict(TypedDict):
@@ -178,6 +234,25 @@ def change_dict(change: Change) -> ChangeDict:
         "actor_id": change.actor,
         "reason": change.reason,
         "event_id": change.write_id,
+    }
+
+
+def pending_dict(job: Job) -> PendingDict:
+    """A job as callers see it."""
+    ids: dict[str, str | None] = dict.fromkeys(("user_id", "agent_id", "app_id", "run_id"))
+    kind, _, name = job.partition.owner.partition(":")
+    ids[f"{kind}_id"] = name
+    return {
+        "event_id": job.id,
+        "turns": list(job.turns),
+        "user_id": ids["user_id"],
+        "agent_id": ids["agent_id"],
+        "app_id": ids["app_id"],
+        "run_id": ids["run_id"],
+        "made_at": iso(job.made_at),
+        "attempts": job.attempts,
+        "error": job.error,
+        "answer": job.answer,
     }
 
 

@@ -77,7 +77,7 @@ class InMemoryStore:
         if batch.key in shelf.keys:
             at, earlier = shelf.keys[batch.key]
             since = batch.key_since
-            if since is None or (at >= since and not _has_ended(shelf, earlier.batch_id)):
+            if since is None or (at >= since and not _has_ended(shelf, earlier)):
                 return replace(earlier, head=shelf.seq, repeated=True)
         self._check(shelf, batch)
         self._shelves[batch.partition] = shelf
@@ -294,9 +294,10 @@ def _fits(held: Space, asked: Space) -> bool:
     return asked.model is None or (held.model, held.dimensions) == (asked.model, asked.dimensions)
 
 
-def _has_ended(shelf: _Shelf, batch_id: str) -> bool:
+def _has_ended(shelf: _Shelf, made: Committed) -> bool:
     """Whether a version that the batch began is not current any more."""
-    begun = [new for change, _, new in shelf.log if change.write_id == batch_id and new is not None]
+    first = made.head - len(made.memory_ids) + 1
+    begun = [new for change, _, new in shelf.log if first <= change.seq <= made.head and new is not None]
     return any(shelf.rows[ord_].retired_at is not None for ord_ in begun)
 
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from perdure.errors import PerdureError
 from perdure.filters import parse
 from perdure.ids import new_id
-from perdure.ports import Batch, Delta, EntryRow, Query, Store, Write
+from perdure.ports import Batch, Delta, EntryRow, Job, Query, Store, Write
 from perdure.stores.memory import InMemoryStore
 from perdure.testing import strategies
 from perdure.testing.store.scenes import SPACE, Play, Replica, entry
@@ -149,6 +149,31 @@ class Life(RuleBasedStateMachine):
         if memory is not None:
             write = Write(event="DELETE", memory_id=memory.id, replaces=memory.ord)
             self._commit(partition, at=at, writes=(write,))
+
+    @rule(partition=places, pick=picks, at=times, salience=st.none() | st.sampled_from((0.0, 1.0)))
+    def refine(self, partition: Partition, pick: int, at: Any, salience: float | None) -> None:
+        """More becomes known of a version; sometimes after its end."""
+        memory = self._pick(partition, pick, stale=True)
+        if memory is not None:
+            late = entry("late", vectors=b"\x01\x02" * 4)
+            write = Write(
+                event="REFINE", memory_id=memory.id, refines=memory.ord, entry=late, salience=salience
+            )
+            self._commit(partition, at=at, writes=(write,))
+
+    @rule(partition=places, at=times, name=st.sampled_from("ab"), attempts=st.integers(0, 3))
+    def work(self, partition: Partition, at: Any, name: str, attempts: int) -> None:
+        """A job comes, is tried, or is done; sometimes when it is not there."""
+        held = {job.id: job for job in self.both(lambda store: store.jobs(partition.tenant))}  # type: ignore[attr-defined]  # both keep jobs
+        job_id = f"{partition.tenant} {partition.owner} {name}"
+        turns = tuple(memory_id for _, memory_id in self.ids[-2:])
+        job = Job(id=job_id, partition=partition, kind="extract", turns=turns, made_at=at, attempts=attempts)
+        if job_id not in held and attempts:
+            self._commit(partition, at=at, jobs=(job,))
+        elif attempts % 2:
+            self.both(lambda store: store.keep_job(replace(job, error="not now", answer="{")))  # type: ignore[attr-defined]  # both keep jobs
+        else:
+            self._commit(partition, at=at, done=(job_id,))
 
     @rule(partition=places, pick=picks, at=times)
     def bring_back(self, partition: Partition, pick: int, at: Any) -> None:

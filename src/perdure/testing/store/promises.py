@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perdure.errors import Closed, Conflict
-from perdure.ports import Committed, Store, Write
+from perdure.ports import Committed, Job, Jobs, Store, Write
 from perdure.testing.store.questions import Questions
 from perdure.testing.store.scenes import (
     ALICE,
@@ -310,6 +310,95 @@ class StoreConformance(Questions):
         self.play(tmp_path, scenario)
 
     # ---- sessions
+
+    def test_what_becomes_known_later_reaches_an_index_and_is_no_line_of_history(
+        self, tmp_path: Path
+    ) -> None:
+        async def scenario(store: Store) -> None:
+            memory, other = await add(store, "tea"), await add(store, "coffee")
+            held = Replica()
+            held.apply(await store.load(ALICE.partition))
+            late = entry("tea", vectors=b"\x01\x02" * 4)
+            refine = Write(event="REFINE", memory_id=memory.id, refines=memory.ord, entry=late, salience=0.25)
+            await change(store, refine)
+            held.apply(await store.load(ALICE.partition, since=held.head))
+            assert [row.vectors for row in held.rows.values()] == [late.vectors, entry("coffee").vectors]
+            assert await got(store, memory.id) == replace(memory, salience=0.25)
+            assert [c.event for c in await store.history("default", memory.id)] == ["ADD"]
+            await change(store, end(other))
+            refine = Write(event="REFINE", memory_id=other.id, refines=other.ord, entry=late, salience=0.0)
+            await change(store, refine)
+            assert (await got(store, other.id)).salience == 1
+            held.apply(await store.load(ALICE.partition, since=held.head))
+            assert list(held.rows) == [memory.ord]
+
+        self.play(tmp_path, scenario)
+
+    def test_a_memory_is_not_derived_from_an_erased_turn(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "tea")
+            await store.erase("default", [memory.id], at=NOW)
+            with pytest.raises(Conflict):
+                await store.commit(batch(fact("likes tea", sources=(memory.id,))))
+
+        self.play(tmp_path, scenario)
+
+    # ---- jobs
+
+    def test_a_job_comes_with_its_turns_and_goes_with_what_it_led_to(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            keeper = self._keeper(store)
+            turn = said("tea")
+            job = Job(
+                id="j", partition=ALICE.partition, kind="extract", turns=(turn[0].id,), made_at=NOW,
+                options={"prompt": "ü"},
+            )  # fmt: skip
+            await store.commit(batch(turn, jobs=(job,)))
+            assert await keeper.jobs("default") == [job]
+            assert await keeper.jobs("other") == []
+            tried = replace(job, attempts=1, error="no answer", answer="{")
+            assert await keeper.keep_job(tried)
+            assert await keeper.jobs("default", limit=1) == [tried]
+            with pytest.raises(Conflict):
+                await store.commit(batch(fact("likes tea"), done=("j", "unknown")))
+            assert await keeper.jobs("default") == [tried]
+            await store.commit(batch(fact("likes tea"), done=("j",)))
+            assert await keeper.jobs("default") == []
+            assert not await keeper.keep_job(tried)
+            with pytest.raises(Conflict):
+                await store.commit(batch(fact("likes tea"), done=("j",)))
+
+        self.play(tmp_path, scenario)
+
+    def test_jobs_know_nothing_of_erased_turns(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            keeper = self._keeper(store)
+            one, two = said("tea"), said("coffee")
+            turns = (one[0].id, two[0].id)
+            job = Job(id="j", partition=ALICE.partition, kind="extract", turns=turns, made_at=NOW)
+            await store.commit(batch(one, two, jobs=(job,)))
+            await keeper.keep_job(replace(job, attempts=1, error="cut", answer="Tea, and"))
+            await store.erase("default", [turns[0]], at=NOW)
+            assert await keeper.jobs("default") == [replace(job, turns=turns[1:], attempts=1)]
+            await store.erase("default", [turns[1]], at=NOW)
+            assert await keeper.jobs("default") == []
+
+        self.play(tmp_path, scenario)
+
+    def test_a_reset_removes_jobs(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            keeper, turn = self._keeper(store), said("tea")
+            job = Job(id="j", partition=ALICE.partition, kind="extract", turns=(turn[0].id,), made_at=NOW)
+            await store.commit(batch(turn, jobs=(job,)))
+            await store.reset("default")
+            assert await keeper.jobs("default") == []
+
+        self.play(tmp_path, scenario)
+
+    @staticmethod
+    def _keeper(store: Store) -> Jobs:
+        assert isinstance(store, Jobs)
+        return store
 
     def test_a_session_ends_with_a_silence_of_more_than_an_hour(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:

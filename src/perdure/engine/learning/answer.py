@@ -1,0 +1,210 @@
+"""A model's answer, examined: what can be used, and what was dropped and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, TypeAlias
+
+from perdure.engine.learning.repair import Unreadable, read_json
+from perdure.errors import InvalidInput
+from perdure.moments import parse_moment
+from perdure.types import Claim
+
+Action: TypeAlias = Literal["add", "confirm", "replace"]
+
+MAX_TEXT: Final = 2_000
+"""Characters of a fact: a sentence, not a page."""
+MAX_NAME: Final = 100
+"""Characters of a subject, an attribute, a relation."""
+_NUMBER: Final = re.compile(r"\s*[TMtm]?\s*(\d{1,6})\s*\Z")
+_MONTH: Final = re.compile(r"\d{4}(-\d{2})?\Z")
+_ACTIONS: Final[Mapping[str, Action]] = {
+    **dict.fromkeys(("add", "new", "create", "insert"), "add"),
+    **dict.fromkeys(("confirm", "none", "noop", "keep", "duplicate"), "confirm"),
+    **dict.fromkeys(("replace", "update", "supersede", "correct"), "replace"),
+}
+"""What models write for the three, whatever they were told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What somebody stated; places count from 0."""
+
+    text: str
+    turns: tuple[int, ...]
+    """Places among the new turns."""
+    claim: Claim | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    categories: tuple[str, ...] = ()
+    action: Action = "add"
+    near: int | None = None
+    """Place among the memories that were shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """Two things and what is between them."""
+
+    subject: str
+    relation: str
+    object: str
+    fact: int
+    """Place among the facts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extraction:
+    """All that an answer is good for."""
+
+    facts: tuple[Fact, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    dropped: tuple[str, ...] = ()
+    """Why parts of the answer were not taken; no words of it."""
+
+
+def read(text: str, *, turns: int, near: int, categories: Collection[str], most: int) -> Extraction:
+    """What an answer says about so many new turns, having seen so many memories; at most so many facts.
+
+    What it claims about turns and memories that there are not is dropped.
+
+    Raises:
+        Unreadable: it is no JSON, or has nothing of the form that was asked for.
+    """
+    answer = read_json(text)
+    facts, relations = _parts(answer)
+    dropped: list[str] = []
+    taken: dict[int, Fact] = {}
+    for number, item in enumerate(facts, 1):
+        if len(taken) == most:
+            dropped.append(f"{len(facts) - number + 1} facts over the bound of {most}")
+            break
+        try:
+            taken[number] = _fact(item, turns=turns, near=near, categories=categories)
+        except ValueError as error:
+            dropped.append(f"fact {number}: {error}")
+    places = {number: place for place, number in enumerate(taken)}
+    return Extraction(
+        facts=tuple(taken.values()),
+        relations=tuple(_relations(relations, places, dropped)),
+        dropped=tuple(dropped[:20]),
+    )
+
+
+def _parts(answer: Any) -> tuple[list[Any], list[Any]]:
+    """The facts and the relations, also of an answer that is the list of facts, or has one fact's fields."""
+    if isinstance(answer, list):
+        return answer, []
+    facts, relations = answer.get("facts", answer.get("memory")), answer.get("relations")
+    if facts is None and isinstance(answer.get("text"), str):
+        facts = [answer]
+    if not isinstance(facts, list):
+        raise Unreadable("it has no list of facts")
+    return facts, relations if isinstance(relations, list) else []
+
+
+def _fact(item: Any, *, turns: int, near: int, categories: Collection[str]) -> Fact:
+    if isinstance(item, str):
+        item = {"text": item}
+    if not isinstance(item, dict):
+        raise ValueError("neither an object nor a text")  # noqa: TRY004  # readers raise one kind
+    action = _ACTIONS.get(str(item.get("action", "add")).strip().lower(), "add")
+    shown = _number(item.get("memory"))
+    if action != "add" and (shown is None or not 1 <= shown <= near):
+        raise ValueError(f"it would {action} a memory that was not shown")
+    return Fact(
+        text=_text(item.get("text"), MAX_TEXT, "text"),
+        turns=_turns(item.get("turns"), turns),
+        claim=_claim(item),
+        valid_from=_moment(item.get("from")),
+        valid_to=_moment(item.get("to"), day_end=True),
+        categories=_categories(item.get("categories"), categories),
+        action=action,
+        near=None if action == "add" or shown is None else shown - 1,
+    )
+
+
+def _turns(value: Any, turns: int) -> tuple[int, ...]:
+    """The places of the turns cited; all, when the answer cites none at all."""
+    if value is None or value == []:
+        return tuple(range(turns))
+    numbers = [_number(item) for item in (value if isinstance(value, list) else [value])]
+    known = sorted({number - 1 for number in numbers if number is not None and 1 <= number <= turns})
+    if not known:
+        raise ValueError("it cites turns that there are not")
+    return tuple(known)
+
+
+def _number(value: Any) -> int | None:
+    """A number as JSON or as a label: 2, "2", "T2"."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _NUMBER.match(value) if isinstance(value, str) else None
+    return int(match[1]) if match else None
+
+
+def _text(value: Any, most: int, name: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} is missing")
+    text = " ".join(value.split())
+    if len(text) > most:
+        raise ValueError(f"{name} is longer than {most} characters")
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError(f"{name} holds a character that no text has")
+    return text
+
+
+def _claim(item: Mapping[str, Any]) -> Claim | None:
+    try:
+        subject, attribute = (_text(item.get(name), MAX_NAME, name) for name in ("subject", "attribute"))
+    except ValueError:
+        return None
+    return Claim(subject=subject, attribute=attribute)
+
+
+def _moment(value: Any, *, day_end: bool = False) -> datetime | None:
+    """A day, month or year as the moment at which it begins; None for what is none."""
+    if not isinstance(value, str) or not value.strip():
+        return None
+    text = value.strip()
+    if _MONTH.match(text):
+        if day_end:  # the end of a year or month is nothing that a model means exactly
+            return None
+        text = f"{text}-01-01"[:10]
+    try:
+        return parse_moment(text, day_end=day_end)
+    except InvalidInput:
+        return None
+
+
+def _categories(value: Any, known: Collection[str]) -> tuple[str, ...]:
+    given = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    names = {_slug(name): name for name in known}
+    return tuple(
+        dict.fromkeys(names[_slug(item)] for item in given if isinstance(item, str) and _slug(item) in names)
+    )
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[\W_]+", "_", name.strip().casefold())
+
+
+def _relations(items: Iterable[Any], places: Mapping[int, int], dropped: list[str]) -> Iterable[Relation]:
+    for number, item in enumerate(items, 1):
+        try:
+            if not isinstance(item, dict):
+                raise ValueError("no object")  # noqa: TRY301, TRY004  # readers raise one kind
+            fact = _number(item.get("fact"))
+            if fact is None or fact not in places:
+                raise ValueError("it cites a fact that there is not")  # noqa: TRY301  # one place tells of all
+            names = {
+                name: _text(item.get(name), MAX_NAME, name) for name in ("subject", "relation", "object")
+            }
+            yield Relation(**names, fact=places[fact])
+        except ValueError as error:
+            dropped.append(f"relation {number}: {error}")

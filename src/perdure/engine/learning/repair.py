@@ -1,0 +1,96 @@
+"""JSON as models write it: with prose around it, cut off, with marks of their own; read as far as it goes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+_FENCE: Final = re.compile(r"```[a-zA-Z]*\s*(.*?)(?:```|\Z)", re.DOTALL)
+_THOUGHT: Final = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_WORDS: Final = re.compile(r"\b(?:True|False|None|NaN|-?Infinity|undefined)\b")
+_PLAIN: Final = {"True": "true", "False": "false"}
+_QUOTES: Final = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'"})
+_CLOSERS: Final = {"{": "}", "[": "]"}
+MAX_DEPTH: Final = 60
+"""Objects and lists within each other; what is deeper is nothing that was asked for."""
+
+
+class Unreadable(ValueError):
+    """Not even repaired is this JSON; the message quotes nothing of it."""
+
+
+def read_json(text: str) -> Any:
+    """The first object or list in a model's answer.
+
+    Taken as it is when it is JSON. Else, one after another: without the reasoning and the fence around it; from its
+    first bracket to where that is closed; with plain quotes, without comments and trailing commas, with
+    Python's words as JSON's; and closed where it was cut off, without what was begun last.
+
+    Raises:
+        Unreadable: there is none.
+    """
+    for candidate in _candidates(text):
+        try:
+            found = json.loads(candidate, parse_constant=_nothing)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, (dict, list)):
+            return found
+    raise Unreadable("it holds no JSON object")
+
+
+def _nothing(_: str) -> None:
+    """NaN and infinities are no values."""
+
+
+def _candidates(text: str) -> list[str]:
+    text = _THOUGHT.sub("", text).strip().removeprefix("\ufeff")
+    fenced = [match[1] for match in _FENCE.finditer(text)]
+    found = [text]
+    for part in (*fenced, text, text.translate(_QUOTES)):
+        begun = part[_start(part) :]
+        found += [begun, _closed(begun), _closed(_plainly(begun))]
+    return found
+
+
+def _start(text: str) -> int:
+    """Where the first object begins; of a list that holds it, where the list does."""
+    match = re.search(r"\[\s*\{|\{", text) or re.search(r"\[", text)
+    return match.start() if match else len(text)
+
+
+def _plainly(text: str) -> str:
+    """Outside of strings: no comments, no trailing commas, JSON's own words."""
+    parts: list[str] = []
+    last = 0
+    for match in _STRING.finditer(text):
+        parts += [_tidied(text[last : match.start()]), match[0].replace("\n", "\\n").replace("\t", "\\t")]
+        last = match.end()
+    joined = "".join([*parts, _tidied(text[last:])])
+    return re.sub(r",(\s*[}\]])", r"\1", joined)
+
+
+def _tidied(text: str) -> str:
+    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+    text = _WORDS.sub(lambda match: _PLAIN.get(match[0], "null"), text)
+    return re.sub(r"'([^'\n]*)'", lambda match: json.dumps(match[1]), text)
+
+
+def _closed(text: str) -> str:
+    """Up to where the first bracket is closed; or closed at the end of the last value that is whole."""
+    open_: list[str] = []
+    whole = (0, "")
+    for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text, re.DOTALL):
+        mark = match[0]
+        if mark in _CLOSERS:
+            open_.append(_CLOSERS[mark])
+            if len(open_) > MAX_DEPTH:
+                return ""
+        elif open_ and mark == open_[-1]:
+            open_.pop()
+            if not open_:
+                return text[: match.end()]
+            whole = (match.end(), "".join(reversed(open_)))
+    return text[: whole[0]] + whole[1]

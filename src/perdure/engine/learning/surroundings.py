@@ -1,0 +1,127 @@
+"""What stands around new turns and new facts: earlier turns, and the facts that they may be about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from perdure.engine.index import Mask, PartitionIndex
+from perdure.engine.indexes import Indexes
+from perdure.engine.learning.answer import Fact
+from perdure.engine.learning.reconcile import Near
+from perdure.engine.rank import Ranking
+from perdure.engine.words import read_query
+from perdure.moments import micros
+from perdure.ports import Store
+from perdure.types import Memory, Partition, Scope, Turn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Vectors = Sequence[NDArray[np.float32]] | None
+
+SHOWN: Final = 24
+"""So many facts a model is shown at most: those that share words with the turns, and the newest."""
+NEWEST: Final = 8
+FOR_EACH: Final = 6
+"""So many facts each turn finds, and each new fact is compared with."""
+EARLIER: Final = 4
+"""Turns before the new ones, for understanding."""
+COMPARED: Final = 0.5
+"""Least cosine of what a new fact is compared with."""
+
+
+class Surroundings:
+    """Of one partition, as it is when it is asked."""
+
+    def __init__(self, store: Store, indexes: Indexes, partition: Partition) -> None:
+        self._store = store
+        self._indexes = indexes
+        self._partition = partition
+
+    async def earlier(self, own: Sequence[Memory]) -> list[Turn]:
+        """The turns of the same session before these, oldest first."""
+        index = await self._indexes.current(self._partition)
+        rows = index.rows_of([min(memory.ord for memory in own)])
+        ords: list[int] = []
+        row = int(rows[0]) if len(rows) else 0
+        while row and len(ords) < EARLIER:
+            row = int(index.previous.values[row])
+            if row:
+                ords.insert(0, int(index.ords.values[row]))
+        memories = await self._store.read(self._partition, ords) if ords else []
+        ids = [memory.id for memory in memories]
+        return await self._store.turns(self._partition.tenant, ids) if ids else []
+
+    async def near(self, turns: Sequence[Turn], now: datetime) -> list[Memory]:
+        """The current facts that a model is shown, oldest first: all while there are few of them."""
+        index = await self._indexes.current(self._partition)
+        facts = _facts(index, now)
+        rows = np.flatnonzero(facts)
+        if not len(rows):
+            return []
+        if len(rows) > SHOWN:
+            visible = index.visible(micros(now))
+            found = list(rows[-NEWEST:])
+            for turn in turns:
+                ranking = Ranking(index, read_query(turn.text), visible=visible, with_vectors=False)
+                best = ranking.best(None, wanted=facts, limit=FOR_EACH)
+                found += [
+                    row for row, strength in zip(best.rows, best.strengths, strict=True) if strength > 0
+                ]
+            rows = np.unique(found[: 4 * SHOWN])
+        held = await self._store.read(self._partition, [int(ord_) for ord_ in index.ords.values[rows]])
+        return [memory for memory in held if memory.scope == turns[0].scope][-SHOWN:]
+
+    async def rivals(
+        self, scope: Scope, shown: Sequence[Memory], facts: Sequence[Fact], vectors: Vectors, *, now: datetime
+    ) -> list[Near]:
+        """The facts as they are now that new ones are compared with: those shown, and the nearest to each.
+
+        Args:
+            vectors: of each new fact; without them, words decide what is near.
+        """
+        index = await self._indexes.current(self._partition)
+        names = {memory.id for memory in shown}
+        wanted = _facts(index, now)
+        chosen = {int(row) for row in np.flatnonzero(wanted) if index.ids[row] in names}
+        cosines: dict[int, NDArray[np.float32]] = {}
+        for place, fact in enumerate(facts):
+            if vectors is not None and index.has_vectors:
+                cosines[place] = index.cosines(vectors[place][0])
+                chosen.update(_nearest(cosines[place], wanted))
+            else:
+                ranking = Ranking(index, read_query(fact.text), visible=wanted, with_vectors=False)
+                chosen.update(int(row) for row in ranking.best(None, limit=FOR_EACH).rows)
+        rows = {int(index.ords.values[row]): row for row in sorted(chosen)}
+        likeness = {ord_: {p: float(c[row]) for p, c in cosines.items()} for ord_, row in rows.items()}
+        held = await self._store.read(self._partition, list(rows))
+        return [
+            Near(memory=memory, cosines=likeness[memory.ord])
+            for memory in held
+            if memory.scope == scope and memory.retired_at is None
+        ]
+
+
+def _nearest(cosines: NDArray[np.float32], wanted: Mask) -> list[int]:
+    """The wanted rows with the best cosines, so far as they are near at all."""
+    near = np.flatnonzero(wanted & (cosines >= COMPARED))
+    best = near[np.argsort(-cosines[near], kind="stable")[:FOR_EACH]]
+    return [int(row) for row in best]
+
+
+def alike(vectors: Vectors) -> Mapping[tuple[int, int], float]:
+    """The cosine of each two new facts, by their first pieces."""
+    if vectors is None or len(vectors) < 2:  # two
+        return {}
+    matrix = np.stack([vector[0] for vector in vectors])
+    products = matrix @ matrix.T
+    return {(i, j): float(products[i, j]) for j in range(len(matrix)) for i in range(j)}
+
+
+def _facts(index: PartitionIndex, now: datetime) -> Mask:
+    """The rows that have no place in a conversation, and may be seen."""
+    return index.visible(micros(now)) & index.placeless

@@ -1,0 +1,137 @@
+"""Decisions as writes: new facts, confirmed ones, closed ones, and what becomes known of the turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from perdure.engine import ingest
+from perdure.engine.learning.answer import Fact
+from perdure.engine.learning.reconcile import TRUST, Add, Confirm, Decision
+from perdure.ids import new_id
+from perdure.ports import Entry, Write
+from perdure.types import Claim, Memory, Origin, Turn
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = Sequence[NDArray[np.float32]] | None
+
+KEPT: Final = 0.25
+"""Salience of a turn that was learned from: it is found, as context and as a source, and not listed beside its facts."""
+
+
+class Writing:
+    """The writes of one answer about some turns."""
+
+    def __init__(
+        self,
+        turns: Sequence[Turn],
+        own: Sequence[Memory],
+        *,
+        by: str,
+        now: datetime,
+    ) -> None:
+        self._turns = turns
+        self._own = {memory.id: memory for memory in own}
+        self._by = by
+        self._now = now
+
+    def of(self, decisions: Sequence[Decision], vectors: Vectors) -> tuple[list[Write], list[str | None]]:
+        """The writes, and for each decision the memory that it made or confirmed; one version of a memory at most."""
+        writes: list[Write] = []
+        ids: list[str | None] = []
+        changed: dict[str, Write] = {}
+        for place, decision in enumerate(decisions):
+            entry_vectors = None if vectors is None else vectors[place]
+            made: str | None = None
+            if isinstance(decision, Add):
+                write = self._added(decision.fact, entry_vectors)
+                made = write.memory_id
+                writes.append(write)
+                if decision.replaces is not None and write.memory is not None:
+                    changed[decision.replaces.id] = self._closed(decision.replaces, write.memory)
+            elif isinstance(decision, Confirm):
+                made = decision.memory.id
+                if made not in changed:
+                    changed[made] = self._confirmed(decision)
+            ids.append(made)
+        return [*changed.values(), *writes], ids
+
+    def _added(self, fact: Fact, vectors: NDArray[np.float32] | None) -> Write:
+        turns = [self._turns[place] for place in fact.turns]
+        last = max(turns, key=lambda turn: turn.said_at)
+        source = self._own[last.id]
+        memory = Memory(
+            id=new_id(),
+            text=fact.text,
+            scope=last.scope,
+            said_at=last.said_at,
+            recorded_at=self._now,
+            kind="fact",
+            role=last.role,
+            speaker=last.speaker,
+            session=source.session,
+            sources=tuple(turn.id for turn in turns),
+            categories=tuple(dict.fromkeys((*source.categories, *fact.categories))),
+            metadata=source.metadata,
+            origin=_origin(turns),
+            claim=fact.claim,
+            derived_by=self._by,
+            expires_at=source.expires_at,
+            valid_from=fact.valid_from or last.said_at,
+            valid_to=fact.valid_to,
+        )
+        entry = ingest.analysed(memory)
+        memory = replace(memory, mentions=ingest.mentioned(memory, entry))
+        if vectors is not None:
+            entry = replace(entry, vectors=vectors.astype("<f2").tobytes())
+        return Write(event="ADD", memory_id=memory.id, memory=memory, entry=entry)
+
+    def _confirmed(self, decision: Confirm) -> Write:
+        old, turns = decision.memory, [self._turns[place].id for place in decision.fact.turns]
+        claim = old.claim or Claim(subject="", attribute="")
+        revised = replace(
+            old,
+            version=old.version + 1,
+            recorded_at=self._now,
+            sources=tuple(dict.fromkeys((*old.sources, *turns))),
+            claim=replace(claim, confirmed=claim.confirmed + 1),
+        )
+        return Write(event="UPDATE", memory_id=old.id, memory=revised, replaces=old.ord, reason="confirmed")
+
+    def _closed(self, old: Memory, new: Memory) -> Write:
+        begins = new.valid_from or new.said_at
+        end = begins if old.valid_from is None else max(begins, old.valid_from)
+        revised = replace(old, version=old.version + 1, recorded_at=self._now, valid_to=end)
+        reason = f"replaced by {new.id}"
+        return Write(event="SUPERSEDE", memory_id=old.id, memory=revised, replaces=old.ord, reason=reason)
+
+
+def refinements(own: Sequence[Memory], vectors: Vectors, *, salience: float | None) -> list[Write]:
+    """What becomes known of turns after they were stored: their vectors, and that they were learned from."""
+    writes = []
+    for place, memory in enumerate(own):
+        entry: Entry | None = None
+        if vectors is not None:
+            made = vectors[place].astype("<f2").tobytes()
+            entry = replace(ingest.analysed(memory), vectors=made)
+        if entry is not None or salience is not None:
+            writes.append(
+                Write(
+                    event="REFINE",
+                    memory_id=memory.id,
+                    refines=memory.ord,
+                    entry=entry,
+                    salience=None if salience is None else min(memory.salience, salience),
+                )
+            )
+    return writes
+
+
+def _origin(turns: Sequence[Turn]) -> Origin:
+    """The least trusted of the turns' origins."""
+    return min((ingest.ORIGINS[turn.role] for turn in turns), key=lambda origin: TRUST[origin])

@@ -1,0 +1,9 @@
+"""JSON over HTTP for all providers that speak it: one client with time-outs, retries and a short rest."""
+
+from perdure.http.client import Client
+from perdure.http.options import HttpOptions
+from perdure.http.parts import Part, parameter
+from perdure.http.provider import HttpProvider
+from perdure.http.replies import Refused, Reply
+
+__all__ = ["Client", "HttpOptions", "HttpProvider", "Part", "Refused", "Reply", "parameter"]

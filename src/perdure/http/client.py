@@ -1,0 +1,217 @@
+"""The client of one provider: a request is sent, sent again when that may help, and left when it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import random
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
+
+from perdure.errors import Closed, ModelUnavailable, Unavailable
+from perdure.http.options import HttpOptions
+from perdure.http.replies import Passing, Reply, read
+from perdure.http.retries import Breaker, asked_to_wait, pause
+from perdure.http.sessions import Sessions
+
+if TYPE_CHECKING:  # loaded with the first request
+    from aiohttp import ClientResponse, ClientSession
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """Sends JSON to one provider, from any event loop, thread or forked child.
+
+    Proxies are those that the environment names (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). Redirections are not
+    followed. Nothing is logged, and no error holds a key or a text of a request.
+    """
+
+    name: str
+    """The provider's, for messages."""
+    base_url: str
+    options: HttpOptions = field(default_factory=HttpOptions)
+
+    _breaker: Breaker = field(init=False, repr=False, compare=False)
+    _processes: dict[int, Sessions] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Begin without a failure."""
+        breaker = Breaker(rest=self.options.rest, after=self.options.rest_after)
+        object.__setattr__(self, "_breaker", breaker)  # the fields of a frozen class are set like this
+
+    async def post(
+        self,
+        path: str,
+        payload: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        private: Iterable[str] = (),
+    ) -> Reply:
+        """Send an object to `base_url` + `path`, or to `path` where that is a whole URL, and read the answer.
+
+        Args:
+            headers: their values, and so the key among them, are hidden in errors.
+            private: the texts of the payload that errors have to hide where the provider repeats them.
+
+        Raises:
+            Unavailable: a time-out, no connection, half an answer or none that is JSON, 408, 409, 425, 429, 5xx; all
+                tries are used up, or the provider is being left alone. `Closed` after `aclose`.
+            ModelUnavailable: any other answer (then it is `Refused`), or an answer over the bound.
+        """
+        lane = await self._sessions().lane()
+        request = self._request(path, payload, headers or {}, private)
+        async with lane.turns:
+            if left := self._breaker.remaining(time.monotonic()):
+                raise Unavailable(
+                    f"{self._subject} failed {self._breaker.failures} times in a row and is left alone for another "
+                    f"{left:.0f} s: try again then, or set `rest` lower"
+                )
+            return await self._watched(lane.session, request)
+
+    async def aclose(self) -> None:
+        """Close the connections of this process; a second time does nothing."""
+        await self._sessions().aclose()
+
+    def _sessions(self) -> Sessions:
+        """This process's own: a connection that a forked child shared with its parent would serve neither."""
+        pid = os.getpid()
+        return self._processes.get(pid) or self._processes.setdefault(pid, Sessions(self.options.concurrency))
+
+    def _request(
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str], private: Iterable[str]
+    ) -> _Request:
+        url = path if path.startswith(("http://", "https://")) else f"{self.base_url.rstrip('/')}{path}"
+        try:
+            proxy = _proxy(url)
+        except ValueError as error:
+            raise ModelUnavailable(f"{self.name} has no usable URL: mend `base_url`") from error
+        return _Request(
+            url=url,
+            proxy=proxy,
+            headers=headers,
+            body=json.dumps(payload, ensure_ascii=False).encode(
+                errors="replace"
+            ),  # texts may hold surrogates
+            hide=(*(value.rpartition(" ")[2] for value in headers.values()), *private),
+        )
+
+    @property
+    def _subject(self) -> str:
+        return f"{self.name} at {urlsplit(self.base_url).netloc.rpartition('@')[2]}"
+
+    async def _watched(self, session: ClientSession, request: _Request) -> Reply:
+        """The breaker learns what came of it."""
+        try:
+            reply = await self._persistent(session, request)
+        except Unavailable:
+            self._breaker.failed(time.monotonic())
+            raise
+        except ModelUnavailable:  # it is there, and says no
+            self._breaker.worked()
+            raise
+        self._breaker.worked()
+        return reply
+
+    async def _persistent(self, session: ClientSession, request: _Request) -> Reply:
+        deadline = time.monotonic() + self.options.budget
+        for attempt in itertools.count(1):
+            try:
+                return await self._once(session, request, deadline - time.monotonic())
+            except Passing as failure:
+                wait = pause(
+                    attempt,
+                    failure.asked,
+                    backoff=self.options.backoff,
+                    chance=random.random(),  # noqa: S311 - no secret depends on it
+                )
+                if attempt > self.options.retries or time.monotonic() + wait >= deadline:
+                    asks = f"; it asks to wait {failure.asked:.0f} s" if failure.asked else ""
+                    raise Unavailable(f"{failure} (tries: {attempt}{asks})") from failure.__cause__
+                await asyncio.sleep(wait)
+        raise AssertionError("counting does not end")
+
+    async def _once(self, session: ClientSession, request: _Request, left: float) -> Reply:
+        import aiohttp
+
+        if session.closed:  # by another task, while this one waited
+            raise Closed(f"The connections to {self._subject} were closed.")
+        seconds = min(self.options.timeout, left)
+        try:
+            async with session.post(
+                request.url,
+                data=request.body,
+                headers={"Content-Type": "application/json", **request.headers},
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=self.options.connect_timeout),
+                allow_redirects=False,
+                proxy=request.proxy,
+            ) as answer:
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                content = await self._bounded(answer)
+        except ValueError as error:  # a URL that is none, or names a user beside a key
+            raise ModelUnavailable(f"{self.name} cannot be asked: mend `base_url`, or `api_key`") from error
+        except aiohttp.ConnectionTimeoutError as error:
+            raise Passing(
+                f"{self._subject} took no connection within {min(seconds, self.options.connect_timeout):.3g} s: is "
+                "`base_url` right?"
+            ) from error
+        except TimeoutError as error:
+            raise Passing(
+                f"{self._subject} gave no answer within {seconds:.3g} s: raise `timeout`, or try again later"
+            ) from error
+        except aiohttp.ClientConnectorError as error:
+            system = getattr(error, "os_error", None)  # a refused certificate has none
+            reason = getattr(system, "strerror", None) or type(error).__name__
+            raise Passing(
+                f"{self._subject} cannot be reached ({reason}): is it running, and is `base_url` right?"
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Passing(f"{self._subject} broke the answer off: try again later") from error
+        return self._understood(answer.status, headers, content, request)
+
+    def _understood(
+        self, status: int, headers: Mapping[str, str], content: bytes, request: _Request
+    ) -> Reply:
+        try:
+            return read(self._subject, status, headers, content, request.hide)
+        except Passing as failure:
+            failure.asked = asked_to_wait(headers, datetime.now(UTC))
+            raise
+
+    async def _bounded(self, answer: ClientResponse) -> bytes:
+        content = bytearray()
+        async for chunk in answer.content.iter_chunked(65_536):
+            content += chunk
+            if len(content) > self.options.max_answer_bytes:
+                raise ModelUnavailable(
+                    f"{self._subject} answers with more than {self.options.max_answer_bytes} bytes: look at "
+                    "`base_url`, or raise `max_answer_bytes`"
+                )
+        return bytes(content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """One call, whatever it takes to have it answered."""
+
+    url: str
+    proxy: str | None
+    headers: Mapping[str, str]
+    body: bytes
+    hide: tuple[str, ...]
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for a URL.
+
+    aiohttp would look for one in a thread for each request, and would also send what it finds in `~/.netrc`.
+    """
+    parts = urlsplit(url)
+    proxy = getproxies_environment().get(parts.scheme)
+    return proxy if proxy and not proxy_bypass(parts.hostname or "") else None

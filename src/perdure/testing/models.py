@@ -1,0 +1,233 @@
+"""A server of language models for tests: real HTTP on loopback, in the dialects of OpenAI, Anthropic and Gemini."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Literal, Self, TypeAlias
+
+from aiohttp import web
+
+from perdure.testing.dialects import DIALECTS, Dialect, Finish
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenPrompt:
+    """A request as the server saw it."""
+
+    dialect: Literal["openai", "anthropic", "gemini"]
+    path: str
+    """With the query."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: Mapping[str, Any]
+    model: str
+    instructions: str
+    content: str
+    images: tuple[Mapping[str, Any], ...] = ()
+    """As they came."""
+    schema: Mapping[str, Any] | None = None
+    """In whichever way it was told to the server; None when it stands in the words alone."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something other than an answer.
+
+    - status: an error with `status`, `message`, `code` and `headers`
+    - hang: no answer, until the server stops
+    - drop: the connection ends without one
+    - cut: half of an answer, and the connection ends
+    - garbage: a success that is no JSON
+    - empty: a success without an answer in it
+    - length: an answer, `text`, that was too long and ends there
+    - refusal: the model declines
+    """
+
+    kind: Literal["status", "hang", "drop", "cut", "garbage", "empty", "length", "refusal"] = "status"
+    _: KW_ONLY
+    status: int = 500
+    message: str = "told to fail"
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
+
+
+Answer: TypeAlias = str | Mapping[str, Any] | Fault
+"""A text; JSON for it; or a fault."""
+Answers: TypeAlias = Answer | Sequence[Answer] | Callable[[SeenPrompt], Answer]
+"""One for all requests; one after another, the last one for ever; or what a function makes of each request."""
+
+
+class ModelServer:
+    """A server in a thread of its own, for as long as a `with` lasts.
+
+    ```python
+    with ModelServer("Hello!") as server:
+        model = OpenAIModel(model="any", base_url=server.openai)
+    ```
+
+    It knows no keys and takes every model. Tokens are words; the instructions of a prompt that came before count as
+    cached. The dialect is seen by the end of the path: `/chat/completions`, `/messages`, `:generateContent`.
+    """
+
+    def __init__(self, answers: Answers = "", *, latency: float = 0.0) -> None:
+        """Nothing is opened before `start`; `latency` is in seconds, for every answer."""
+        self.seen: list[SeenPrompt] = []
+        """Every request, in the order in which they came."""
+        self.latency = latency
+        self._answers = answers
+        self._given = 0
+        self._came = threading.Condition()
+        self._cached: set[str] = set()
+        self._port = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The server itself, without a path."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def openai(self) -> str:
+        """The `base_url` for those who speak as OpenAI does."""
+        return f"{self.url}/v1"
+
+    @property
+    def anthropic(self) -> str:
+        """The `base_url` for those who speak as Anthropic does."""
+        return f"{self.url}/v1"
+
+    @property
+    def gemini(self) -> str:
+        """The `base_url` for those who speak as Gemini does."""
+        return f"{self.url}/v1beta"
+
+    def answers(self, answers: Answers) -> None:
+        """Answer like this from now on; a list begins at its beginning."""
+        self._answers, self._given = answers, 0
+
+    def wait_for(self, requests: int, *, timeout: float = 10.0) -> None:
+        """Block until so many requests came, answered or not.
+
+        Raises:
+            TimeoutError: they did not, in so many seconds.
+        """
+        with self._came:
+            if not self._came.wait_for(lambda: len(self.seen) >= requests, timeout):
+                raise TimeoutError(f"{len(self.seen)} of {requests} requests came")
+
+    def start(self) -> None:
+        """Listen on a free port of loopback; waits until it does."""
+        ready = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(ready,), name="perdure-model-server", daemon=True
+        )
+        self._thread.start()
+        ready.wait()
+
+    def stop(self) -> None:
+        """Break off what is not answered, and wait until the port is free again."""
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+            self._loop = self._thread = None
+
+    def _run(self, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._serve(ready))
+        finally:
+            ready.set()  # also when there is no port to be had
+
+    async def _serve(self, ready: threading.Event) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        application = web.Application(client_max_size=1 << 28)
+        application.router.add_post("/{path:.*}", self._handle)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self._port = runner.addresses[0][1]
+        ready.set()
+        await self._stopping.wait()
+        await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        dialect = next((its for its in DIALECTS if request.path.endswith(its.path)), None)
+        if dialect is None:
+            return web.json_response({"error": {"message": f"nothing at {request.path}"}}, status=404)
+        prompt = _seen(dialect, request, await request.json())
+        with self._came:
+            self.seen.append(prompt)
+            self._came.notify_all()
+        answer = self._answer(prompt)
+        await asyncio.sleep(self.latency)
+        if isinstance(answer, Fault) and answer.kind not in ("length", "refusal"):
+            return await self._fail(request, dialect, answer)
+        return web.json_response(self._reply(dialect, prompt, answer))
+
+    def _answer(self, prompt: SeenPrompt) -> Answer:
+        answers = self._answers
+        if callable(answers):
+            return answers(prompt)
+        if isinstance(answers, str | Mapping | Fault):
+            return answers
+        self._given += 1
+        return answers[min(self._given, len(answers)) - 1]
+
+    def _reply(self, dialect: Dialect, prompt: SeenPrompt, answer: Answer) -> dict[str, Any]:
+        finish: Finish = "stop"
+        if isinstance(answer, Fault):
+            finish = "length" if answer.kind == "length" else "refusal"
+            answer = answer.text
+        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        instructions, content = len(prompt.instructions.split()), len(prompt.content.split())
+        known = instructions if prompt.instructions in self._cached else 0
+        self._cached.add(prompt.instructions)
+        return dialect.reply(text, finish, prompt.body, (instructions + content, known, len(text.split())))
+
+    async def _fail(self, request: web.Request, dialect: Dialect, fault: Fault) -> web.StreamResponse:
+        if fault.kind == "status":
+            error = dialect.error(fault.status, fault.message, fault.code)
+            return web.json_response(error, status=fault.status, headers=fault.headers)
+        if fault.kind == "garbage":
+            return web.Response(text="<html>told to fail</html>", content_type="text/html")
+        if fault.kind == "empty":
+            return web.json_response({})
+        if fault.kind == "hang":
+            await self._stopping.wait()
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        if fault.kind == "cut":
+            await response.prepare(request)
+            await response.write(b'{"half":')
+        if request.transport is not None:
+            request.transport.close()
+        return response
+
+
+def _seen(dialect: Dialect, request: web.Request, body: Mapping[str, Any]) -> SeenPrompt:
+    told = dialect.told(body)
+    return SeenPrompt(
+        dialect=dialect.name,
+        path=request.path_qs,
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=body,
+        model=body.get("model") or request.path.rpartition("/")[2].partition(":")[0],
+        instructions=told.instructions,
+        content=told.content,
+        images=told.images,
+        schema=told.schema,
+    )
