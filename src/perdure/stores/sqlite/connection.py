@@ -190,6 +190,17 @@ def identify(connection: sqlite3.Connection, path: Path, *, newest: int) -> int:
         NewerSchema: it is a store of a newer Perdure.
         sqlite3.Error: it is no database, or it cannot be read.
     """
+    begun = connection.in_transaction
+    if not begun:
+        connection.execute("BEGIN")  # else a store is seen half made that another process makes just now
+    try:
+        return _identified(connection, path, newest)
+    finally:
+        if connection.in_transaction and not begun:
+            connection.execute("ROLLBACK")
+
+
+def _identified(connection: sqlite3.Connection, path: Path, newest: int) -> int:
     [application] = connection.execute("PRAGMA application_id").fetchone()
     [version] = connection.execute("PRAGMA user_version").fetchone()
     if application == APPLICATION_ID:
