@@ -113,6 +113,8 @@ class Blocking(Generic[A_co]):
 
     def close(self) -> None:
         """Close the engine; later calls raise `Closed`. Closing twice is closing once."""
+        if sys.is_finalizing():  # a `__del__` at the end of the process, which closes nothing
+            return
         portal = _current()
         with _lock:
             bond, self._bond, self._closed = self._bond, None, True
