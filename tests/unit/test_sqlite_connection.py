@@ -10,7 +10,7 @@ import pytest
 from perdure.errors import InvalidInput, StoreError, StoreUnwritable
 from perdure.ports import Query
 from perdure.stores.sqlite import SqliteStore, connection, read
-from perdure.stores.sqlite.connection import APPLICATION_ID, explained, identify, network_file_system
+from perdure.stores.sqlite.connection import explained, network_file_system
 from perdure.testing.store.scenes import ALICE, SPACE, add, batch, played, query, said
 
 MOUNTS = [
@@ -159,22 +159,3 @@ def test_a_part_is_listed_in_the_order_of_the_whole(tmp_path):
         assert listed[0] == listed[2] == listed[1][::-1] == listed[3][::-1]
 
     play(tmp_path / "memory.db", scenario)
-
-
-def test_a_store_is_not_taken_for_anothers_while_it_is_made(tmp_path):
-    path = tmp_path / "memory.db"
-
-    class Interrupted(sqlite3.Connection):
-        """Between two looks at the file, another process makes the store."""
-
-        def execute(self, sql, *values):
-            found = super().execute(sql, *values)
-            if sql == "PRAGMA user_version":
-                with closing(sqlite3.connect(path, isolation_level=None)) as other:
-                    other.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                    other.execute("CREATE TABLE ours (a)")
-            return found
-
-    with closing(sqlite3.connect(path, factory=Interrupted, isolation_level=None)) as ours:
-        ours.execute("PRAGMA journal_mode=WAL")
-        assert identify(ours, path, newest=1) == 0
