@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from perdure.arguments import shown
 from perdure.engine import ingest, receipts, requests
 from perdure.engine.indexes import Indexes
 from perdure.engine.learning import Learner, Outcome
@@ -41,6 +41,7 @@ from perdure.ports import (
     Write,
 )
 from perdure.settings import Settings
+from perdure.threads import Threads
 from perdure.types import Memory, Turn, said, utc_now
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Core:
         self._embedder = embedder
         self._settings = settings or Settings()
         self._clock = clock
-        self._threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="perdure-rank")
+        self._threads = Threads("rank", self._settings.workers)
         self._indexes = Indexes(
             store,
             dimensions=embedder.dimensions if embedder else None,
@@ -96,7 +97,7 @@ class Core:
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        await self._open(check_space=False)  # `reindex` and its like are for stores of another space
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -114,7 +115,7 @@ class Core:
             await self._reranker.aclose()
         if self._llm is not None:
             await self._llm.aclose()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         self._indexes.drop()
 
     @property
@@ -149,7 +150,7 @@ class Core:
             await asyncio.shield(opening)
 
     async def _work(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        return await self._threads.run(function, *args)
 
     async def _embedded(self, texts: Sequence[str], entries: Sequence[Entry]) -> list[Entry]:
         """The entries with the vectors of their texts, embedded in one batch."""
@@ -267,7 +268,7 @@ class Core:
     async def _known(self, memory_id: str) -> Memory:
         memory = await self._store.get(self._settings.tenant, requests.identifier(memory_id))
         if memory is None:
-            raise NotFound(f"no memory has the id {memory_id!r}")
+            raise NotFound(f"no memory has the id {shown(memory_id)}")
         return memory
 
     async def _current(self, memory_id: str) -> Memory:

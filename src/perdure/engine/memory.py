@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from perdure.arguments import verb
+from perdure.arguments import shown, verb
 from perdure.engine import ingest, receipts, requests, upkeep
 from perdure.engine.messages import Messages, hear
 from perdure.engine.prompting import Prompting
@@ -399,7 +399,7 @@ class Engine(Prompting, Relearning):
         await self._open()
         changes = await self._store.history(self._settings.tenant, requests.identifier(memory_id))
         if not changes:
-            raise NotFound(f"no memory has the id {memory_id!r}")
+            raise NotFound(f"no memory has the id {shown(memory_id)}")
         return [change_dict(change) for change in changes]
 
     @verb
@@ -477,8 +477,14 @@ class Engine(Prompting, Relearning):
         return records()
 
     @verb
-    async def import_records(self, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-        """Put exported records in, as they were: ids, times, versions and history. Known ones are left alone."""
+    async def import_records(
+        self, records: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Put exported records in, as they were: ids, times, versions and history. Known ones are left alone.
+
+        Args:
+            records: what `export_records` gave: a list, a generator, or an asynchronous one.
+        """
         await self._open()
         counts = await upkeep.imported(self._store, records, self._entries_at_hand, self._settings.tenant)
         return {"imported": counts}
