@@ -99,6 +99,7 @@ class Core:
                 embedder=embedder,
                 settings=self._settings,
                 clock=clock,
+                turns=self._turns,
             )
         )
         self._opening: asyncio.Task[None] | None = None

@@ -19,6 +19,7 @@ from perdure.engine.learning.reconcile import Add, Decision, reconcile
 from perdure.engine.learning.repair import Unreadable
 from perdure.engine.learning.surroundings import Surroundings, alike
 from perdure.engine.learning.writing import KEPT, Writing, refinements
+from perdure.engine.turns import Turns
 from perdure.engine.words import pieces
 from perdure.errors import Conflict, ModelUnavailable, Unavailable
 from perdure.ports import LLM, Batch, Completion, Embedder, Job, Jobs, Prompt, Store
@@ -80,6 +81,7 @@ class Learner:
         embedder: Embedder | None,
         settings: Settings,
         clock: Callable[[], datetime],
+        turns: Turns,
     ) -> None:
         self._llm = llm
         self._store = store
@@ -87,6 +89,7 @@ class Learner:
         self._embedder = embedder
         self._settings = settings
         self._clock = clock
+        self._turns = turns
         self._lines = Lines()
         self._sees = True
         """Until the model refuses an image."""
@@ -174,6 +177,7 @@ class Learner:
             seen, unseen = (ask(turns, images=images, again=again, **said) for images in (True, False))
             completion = await self._completed(seen, unseen, answer)
             answer = completion.text[:MAX_ANSWER]
+            await self._turns.take()  # many answers may come at once
             try:
                 return read(
                     completion.text,
@@ -271,6 +275,7 @@ class Learner:
         of_turns = None if vectors is None else vectors[: len(own)]
         of_facts = None if vectors is None else vectors[len(own) :]
         for _ in range(ATTEMPTS):
+            await self._turns.take()
             now = self._clock()
             decisions = reconcile(
                 facts,

@@ -98,11 +98,21 @@ def _chosen(index: PartitionIndex, own: Sequence[Memory], now: datetime) -> list
     rows = np.flatnonzero(facts)
     if len(rows) <= SHOWN:
         return [int(row) for row in rows]
-    query = read_query("\n".join(memory.text for memory in own)[:LOOKED_AT])
-    ranking = Ranking(index, query, visible=index.visible(micros(now)), with_vectors=False)
-    best = ranking.best(None, wanted=facts, limit=SHOWN - NEWEST)
-    found = [row for row, strength in zip(best.rows, best.strengths, strict=True) if strength > 0]
-    return sorted({int(row) for row in (*rows[-NEWEST:], *found)})
+    shared = _shared_words(index, "\n".join(memory.text for memory in own)[:LOOKED_AT])[rows]
+    best = rows[np.argsort(-shared, kind="stable")[: SHOWN - NEWEST]]
+    return sorted({int(row) for row in (*rows[-NEWEST:], *best)})
+
+
+def _shared_words(index: PartitionIndex, text: str) -> NDArray[np.float64]:
+    """For each row, the sum of the rarities of the words that it shares with a text."""
+    hashes = read_query(text).hashes(index.languages)
+    places, rows, _ = index.postings.find(
+        np.unique(np.array([h for word in hashes for h in word], np.uint64))
+    )
+    held = np.bincount(places)
+    rarity = np.log1p(len(index.ids) / np.maximum(held, 1))
+    shared: NDArray[np.float64] = np.bincount(rows, rarity[places], minlength=len(index.ids))
+    return shared
 
 
 def _before(index: PartitionIndex, own: Sequence[Memory]) -> list[int]:
