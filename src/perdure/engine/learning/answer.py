@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ MAX_TEXT: Final = 2_000
 MAX_NAME: Final = 100
 """Characters of a subject, an attribute, a relation."""
 _NUMBER: Final = re.compile(r"\s*[TMtm]?\s*(\d{1,6})\s*\Z")
-_MONTH: Final = re.compile(r"\d{4}(-\d{2})?\Z")
+_MONTH: Final = re.compile(r"(\d{4})(?:-(\d{2}))?\Z", re.ASCII)
 _ACTIONS: Final[Mapping[str, Action]] = {
     **dict.fromkeys(("add", "new", "create", "insert"), "add"),
     **dict.fromkeys(("confirm", "none", "noop", "keep", "duplicate"), "confirm"),
@@ -115,12 +116,13 @@ def _fact(item: Any, *, turns: int, near: int, categories: Collection[str]) -> F
     shown = _number(item.get("memory"))
     if action != "add" and (shown is None or not 1 <= shown <= near):
         raise ValueError(f"it would {action} a memory that was not shown")
+    begins, ends = _moment(item.get("from")), _moment(item.get("to"), day_end=True)
     return Fact(
         text=_text(item.get("text"), MAX_TEXT, "text"),
         turns=_turns(item.get("turns"), turns),
         claim=_claim(item),
-        valid_from=_moment(item.get("from")),
-        valid_to=_moment(item.get("to"), day_end=True),
+        valid_from=begins,
+        valid_to=None if begins is not None and ends is not None and ends <= begins else ends,
         categories=_categories(item.get("categories"), categories),
         action=action,
         near=None if action == "add" or shown is None else shown - 1,
@@ -168,18 +170,27 @@ def _claim(item: Mapping[str, Any]) -> Claim | None:
 
 
 def _moment(value: Any, *, day_end: bool = False) -> datetime | None:
-    """A day, month or year as the moment at which it begins; None for what is none."""
+    """A day, month or year as the moment at which it begins or ends; None for what is none."""
     if not isinstance(value, str) or not value.strip():
         return None
     text = value.strip()
-    if _MONTH.match(text):
-        if day_end:  # the end of a year or month is nothing that a model means exactly
-            return None
-        text = f"{text}-01-01"[:10]
     try:
+        if match := _MONTH.match(text):
+            text = _day(int(match[1]), int(match[2]) if match[2] else None, last=day_end)
         return parse_moment(text, day_end=day_end)
-    except InvalidInput:
+    except (InvalidInput, ValueError):
         return None
+
+
+def _day(year: int, month: int | None, *, last: bool) -> str:
+    """The first or the last day of a month, or of a year.
+
+    Raises:
+        ValueError: there is no such month.
+    """
+    month = month or (12 if last else 1)
+    day = monthrange(year, month)[1] if last else 1
+    return f"{year:04}-{month:02}-{day:02}"
 
 
 def _categories(value: Any, known: Collection[str]) -> tuple[str, ...]:

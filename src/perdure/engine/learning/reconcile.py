@@ -133,17 +133,25 @@ def _doubt(place: int, fact: Fact, named: Near, origins: Sequence[Origin]) -> st
 
 
 def _dated(decision: Add, old: Memory, said_at: Sequence[datetime], closed: set[str]) -> Add:
-    """A successor begins when the old one ends; what was true before it closes nothing."""
-    fact = decision.fact
-    begins = fact.valid_from or max(said_at[turn] for turn in fact.turns)
+    """A successor begins when the old one ends; what was true before it, or is over, closes nothing."""
+    fact, said = decision.fact, max(said_at[turn] for turn in decision.fact.turns)
     if old.id in closed:
         return Add(fact=fact, reason=f"{old.id} was replaced by an earlier fact of the same answer")
     if old.valid_from is not None and fact.valid_to is not None and fact.valid_to <= old.valid_from:
         return Add(fact=fact, reason=f"it was true before {old.id} was")
-    if old.valid_from is not None and begins < old.valid_from and fact.valid_from is None:
+    if fact.valid_from is not None and fact.valid_to is not None and fact.valid_to <= said:
+        return Add(fact=fact, reason=f"it is over, and {old.id} is not")
+    if old.valid_from is not None and said < old.valid_from and fact.valid_from is None:
         return Add(fact=fact, reason=f"{old.id} was said later")
     closed.add(old.id)
     return decision
+
+
+def begin(fact: Fact, said: datetime) -> datetime | None:
+    """Since when a fact is true: as it says, else since it was said; nobody knows, when it was over by then."""
+    if fact.valid_from is None and fact.valid_to is not None and fact.valid_to <= said:
+        return None
+    return fact.valid_from or said
 
 
 def _no_successor(fact: Fact, old: Memory, origins: Sequence[Origin]) -> str | None:

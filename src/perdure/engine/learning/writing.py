@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from perdure.engine import ingest
 from perdure.engine.learning.answer import Fact
-from perdure.engine.learning.reconcile import TRUST, Add, Confirm, Decision
+from perdure.engine.learning.reconcile import TRUST, Add, Confirm, Decision, begin
 from perdure.ids import new_id
 from perdure.ports import Entry, Write
 from perdure.types import Claim, Memory, Origin, Turn
@@ -82,7 +82,7 @@ class Writing:
             claim=fact.claim,
             derived_by=self._by,
             expires_at=source.expires_at,
-            valid_from=fact.valid_from or last.said_at,
+            valid_from=begin(fact, last.said_at),
             valid_to=fact.valid_to,
         )
         entry = ingest.analysed(memory)
@@ -104,7 +104,9 @@ class Writing:
         return Write(event="UPDATE", memory_id=old.id, memory=revised, replaces=old.ord, reason="confirmed")
 
     def _closed(self, old: Memory, new: Memory) -> Write:
-        begins = new.valid_from or new.said_at
+        begins = (
+            new.valid_from or new.valid_to or new.said_at
+        )  # of "worked there until Friday" the end is known
         end = begins if old.valid_from is None else max(begins, old.valid_from)
         revised = replace(old, version=old.version + 1, recorded_at=self._now, valid_to=end)
         reason = f"replaced by {new.id}"
