@@ -269,7 +269,7 @@ class Store(Protocol):
     async def erase(
         self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
     ) -> Erased:
-        """Remove the words of all versions, of the turns they came from and of those turns' own memories."""
+        """Remove the words of all versions, of the turns they came from, and of what came from those turns alone."""
         ...
 
     async def reset(self, tenant: str) -> None:

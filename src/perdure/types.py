@@ -107,6 +107,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """An edge between two named things, true as long as the memory that states it."""
+
+    subject: str
+    relation: str
+    object: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """One version of one retrievable statement; superseding closes a version, it never overwrites it."""
 
@@ -129,6 +138,8 @@ class Memory:
     origin: Origin = "user"
     claim: Claim | None = None
     """Of a fact, when whoever derived it could tell."""
+    relations: tuple[Relation, ...] = ()
+    """What it says of who or what has to do with whom."""
     derived_by: str | None = None
     """Extractor and version, when a model or a rule derived it; None for words kept as they were said."""
     salience: float = 1.0

@@ -12,7 +12,7 @@ import pytest
 from perdure.engine.records import MAX_BYTES, from_record, from_records, to_record
 from perdure.errors import InvalidInput
 from perdure.ports import Export
-from perdure.types import Change, Claim, Memory, Mention, Partition, Scope, Turn
+from perdure.types import Change, Claim, Memory, Mention, Partition, Relation, Scope, Turn
 
 WHEN = datetime(2025, 5, 1, 9, tzinfo=UTC)
 ALICE = Partition("t", "user:alice")
@@ -44,6 +44,7 @@ MEMORY = Memory(
     mentions=(Mention(text="May", start=WHEN, end=WHEN),),
     origin="import",
     derived_by="rules 1",
+    relations=(Relation(subject="Alice", relation="drinks", object="tea"),),
     claim=Claim(subject="Alice", attribute="drink", confirmed=2),
     salience=0.5,
     valid_from=WHEN,
@@ -131,6 +132,7 @@ REFUSED: list[tuple[Turn | Memory | Change, str, tuple[object, ...]]] = [
     (MEMORY, "categories", (5, "abc", [5], ["\0"])),
     (MEMORY, "sources", (5, "abc", [5], [""])),
     (MEMORY, "mentions", (5, [5], [{}], [{"text": 5, "start": "2025", "end": "2025"}])),
+    (MEMORY, "relations", (5, [5], [{}], [{"subject": 5, "relation": "b", "object": "c"}])),
     (MEMORY, "claim", (5, "a", {}, {"subject": "a", "attribute": "b", "confirmed": -1})),
     (MEMORY, "claim", ({"subject": 5, "attribute": "b", "confirmed": 0},)),
     (MEMORY, "salience", ("x", None, -0.1, 1.1, float("nan"), True)),

@@ -12,7 +12,19 @@ from perdure.engine.scoping import IDS, scope_of
 from perdure.errors import InvalidInput
 from perdure.moments import iso, parse_moment
 from perdure.ports import Export
-from perdure.types import Change, Claim, Event, Kind, Memory, Mention, Origin, Partition, Scope, Turn
+from perdure.types import (
+    Change,
+    Claim,
+    Event,
+    Kind,
+    Memory,
+    Mention,
+    Origin,
+    Partition,
+    Relation,
+    Scope,
+    Turn,
+)
 
 FORMAT = 1
 """Raised when a record can no longer be read by the rules of an earlier one."""
@@ -79,7 +91,7 @@ def _plain(value: object) -> Any:
         return {name: getattr(value, name) for name in IDS if getattr(value, name) is not None}
     if isinstance(value, Mention):
         return {"text": value.text, "start": iso(value.start), "end": iso(value.end)}
-    if isinstance(value, Claim):
+    if isinstance(value, (Claim, Relation)):
         return asdict(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
@@ -177,6 +189,12 @@ def _claim(value: Any) -> Claim:
     return Claim(subject=_text(value["subject"]), attribute=_text(value["attribute"]), confirmed=confirmed)
 
 
+def _relation(value: Any) -> Relation:
+    if not isinstance(value, dict) or value.keys() != {"subject", "relation", "object"}:
+        raise ValueError("expected subject, relation and object")
+    return Relation(**{name: _text(text) for name, text in value.items()})
+
+
 def _one_of(*choices: str) -> Reader:
     def read(value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
@@ -215,5 +233,6 @@ _READERS: dict[str, Reader] = {
     "categories": _list_of(_text),
     "mentions": _list_of(_mention),
     "claim": _claim,
+    "relations": _list_of(_relation),
 }
 """How each field is read; one name means one thing in all three types."""

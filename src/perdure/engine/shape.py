@@ -58,10 +58,20 @@ class MemoryDict(TypedDict):
     origin: str
     mentions: list[MentionDict]
     source_ids: list[str]
+    relations: NotRequired[list[RelationDict]]
+    """Those that it states, where there are any."""
     score: NotRequired[float]
     """0 to 1, on absolute evidence: it means the same for every query."""
     sources: NotRequired[list[SourceDict]]
     explain: NotRequired[dict[str, Any]]
+
+
+class RelationDict(TypedDict):
+    """Two named things and what is between them, in mem0's words."""
+
+    source: str
+    relationship: str
+    destination: str
 
 
 class Results(TypedDict):
@@ -202,6 +212,11 @@ def memory_dict(memory: Memory, *, sources: Sequence[Turn] | None = None) -> Mem
         "mentions": [{"text": m.text, "start": iso(m.start), "end": iso(m.end)} for m in memory.mentions],
         "source_ids": list(memory.sources),
     }
+    if memory.relations:
+        shape["relations"] = [
+            {"source": r.subject, "relationship": r.relation, "destination": r.object}
+            for r in memory.relations
+        ]
     if sources is not None:
         shape["sources"] = [source_dict(turn) for turn in sources]
     return shape

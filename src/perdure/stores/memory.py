@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -179,7 +179,8 @@ class InMemoryStore:
             ("memories", "turns", "entries", "changes", "keys", "jobs"), 0
         )
         sources = [s for i in memory_ids for _, m in self._rows(tenant) if m.id == i for s in m.sources]
-        for memory_id in dict.fromkeys((*memory_ids, *sources)):
+        ids = dict.fromkeys((*memory_ids, *sources))
+        for memory_id in dict.fromkeys((*ids, *self._derived(tenant, memory_ids))):
             for shelf in self._of(tenant).values():
                 if memory_id in shelf.turns and (tenant, memory_id) not in self._erased:
                     turn = shelf.turns[memory_id]
@@ -212,6 +213,16 @@ class InMemoryStore:
             schema=0,
             space=self._space,
         )
+
+    def _derived(self, tenant: str, ids: Collection[str]) -> list[str]:
+        """What was learned from these turns alone: of whose sources, by the last version, none is left."""
+        shelves = self._of(tenant)
+        turns = {turn_id for shelf in shelves.values() for turn_id in shelf.turns}
+        left = {i for i in turns if (tenant, i) not in self._erased} - set(ids)
+        places = {p for p, shelf in shelves.items() if not shelf.turns.keys().isdisjoint(ids)}
+        rows = [m for p, m in self._rows(tenant) if p in places and m.erased_at is None and m.id not in ids]
+        held = {m.id: m.sources for m in sorted(rows, key=lambda m: m.version) if m.sources != (m.id,)}
+        return [i for i, s in held.items() if not set(s).isdisjoint(ids) and left.isdisjoint(s)]
 
     def _erase_jobs(self, shelf: _Shelf, tenant: str) -> int:
         """Take erased turns out of jobs, and what a model said of them; a job without turns is gone."""
@@ -339,7 +350,9 @@ def _erase(shelf: _Shelf, memory_id: str, at: datetime, reason: str | None, remo
     if not versions:
         return
     for m in versions:
-        emptied = replace(m, text="", speaker=None, categories=(), metadata={}, mentions=(), claim=None)
+        emptied = replace(
+            m, text="", speaker=None, categories=(), metadata={}, mentions=(), claim=None, relations=()
+        )
         shelf.rows[m.ord] = replace(emptied, retired_at=m.retired_at or at, erased_at=at)
         removed["entries"] += shelf.entries.pop(m.ord, None) is not None
     batches = {change.write_id for change, _, _ in shelf.log if change.memory_id == memory_id}

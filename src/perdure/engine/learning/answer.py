@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
 from perdure.engine.learning.repair import Unreadable, read_json
 from perdure.errors import InvalidInput
 from perdure.moments import parse_moment
-from perdure.types import Claim
+from perdure.types import Claim, Relation
 
 Action: TypeAlias = Literal["add", "confirm", "replace"]
 
 MAX_TEXT: Final = 2_000
 """Characters of a fact: a sentence, not a page."""
+MAX_DROPPED: Final = 20
+"""So many reasons are told."""
 MAX_NAME: Final = 100
 """Characters of a subject, an attribute, a relation."""
 _NUMBER: Final = re.compile(r"\s*[TMtm]?\s*(\d{1,6})\s*\Z")
@@ -44,17 +46,7 @@ class Fact:
     action: Action = "add"
     near: int | None = None
     """Place among the memories that were shown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
-    """Two things and what is between them."""
-
-    subject: str
-    relation: str
-    object: str
-    fact: int
-    """Place among the facts."""
+    relations: tuple[Relation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +54,6 @@ class Extraction:
     """All that an answer is good for."""
 
     facts: tuple[Fact, ...] = ()
-    relations: tuple[Relation, ...] = ()
     dropped: tuple[str, ...] = ()
     """Why parts of the answer were not taken; no words of it."""
 
@@ -87,11 +78,12 @@ def read(text: str, *, turns: int, near: int, categories: Collection[str], most:
             taken[number] = _fact(item, turns=turns, near=near, categories=categories)
         except ValueError as error:
             dropped.append(f"fact {number}: {error}")
-    places = {number: place for place, number in enumerate(taken)}
+    stated: dict[int, list[Relation]] = {}
+    for number, relation in _relations(relations, taken.keys(), dropped):
+        stated.setdefault(number, []).append(relation)
     return Extraction(
-        facts=tuple(taken.values()),
-        relations=tuple(_relations(relations, places, dropped)),
-        dropped=tuple(dropped[:20]),
+        facts=tuple(replace(fact, relations=tuple(stated.get(n, ()))) for n, fact in taken.items()),
+        dropped=tuple(dropped[:MAX_DROPPED]),
     )
 
 
@@ -205,17 +197,20 @@ def _slug(name: str) -> str:
     return re.sub(r"[\W_]+", "_", name.strip().casefold())
 
 
-def _relations(items: Iterable[Any], places: Mapping[int, int], dropped: list[str]) -> Iterable[Relation]:
+def _relations(
+    items: Iterable[Any], facts: Collection[int], dropped: list[str]
+) -> Iterator[tuple[int, Relation]]:
+    """Each relation, with the number of the fact that states it."""
     for number, item in enumerate(items, 1):
         try:
             if not isinstance(item, dict):
                 raise ValueError("no object")  # noqa: TRY301, TRY004  # readers raise one kind
             fact = _number(item.get("fact"))
-            if fact is None or fact not in places:
+            if fact is None or fact not in facts:
                 raise ValueError("it cites a fact that there is not")  # noqa: TRY301  # one place tells of all
             names = {
                 name: _text(item.get(name), MAX_NAME, name) for name in ("subject", "relation", "object")
             }
-            yield Relation(**names, fact=places[fact])
+            yield fact, Relation(**names)
         except ValueError as error:
             dropped.append(f"relation {number}: {error}")

@@ -80,6 +80,7 @@ class Writing:
             metadata=source.metadata,
             origin=_origin(turns),
             claim=fact.claim,
+            relations=fact.relations,
             derived_by=self._by,
             expires_at=source.expires_at,
             valid_from=begin(fact, last.said_at),

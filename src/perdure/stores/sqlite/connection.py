@@ -181,8 +181,11 @@ def identify(connection: sqlite3.Connection, path: Path, *, newest: int) -> int:
         NewerSchema: it is a store of a newer Perdure.
         sqlite3.Error: it is no database, or it cannot be read.
     """
-    [application] = connection.execute("PRAGMA application_id").fetchone()
-    [version] = connection.execute("PRAGMA user_version").fetchone()
+    # In one statement, and so at one moment: another process may be making the store just now.
+    application, version, objects = connection.execute(
+        "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), "
+        "(SELECT count(*) FROM sqlite_master)"
+    ).fetchone()
     if application == APPLICATION_ID:
         if version > newest:
             raise NewerSchema(
@@ -190,7 +193,6 @@ def identify(connection: sqlite3.Connection, path: Path, *, newest: int) -> int:
                 "upgrade it (pip install --upgrade perdure)"
             )
         return int(version)
-    [objects] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application or version or objects:
         raise NotAStore(f"{path} is a database of another program: choose another place for the store")
     return 0

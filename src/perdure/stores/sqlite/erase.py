@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -147,7 +147,7 @@ def _truncate_log(connection: sqlite3.Connection) -> bool:
     return not busy
 
 
-def _with_sources(connection: sqlite3.Connection, tenant: str, memory_ids: Iterable[str]) -> list[str]:
+def _with_sources(connection: sqlite3.Connection, tenant: str, memory_ids: Sequence[str]) -> list[str]:
     """These ids and those of the turns that they came from; a turn's own memory has the turn's id."""
     ids = dict.fromkeys(memory_ids)
     for memory_id in list(ids):
@@ -158,7 +158,29 @@ def _with_sources(connection: sqlite3.Connection, tenant: str, memory_ids: Itera
         )
         for [sources] in found:
             ids.update(dict.fromkeys(json.loads(sources)))
-    return list(ids)
+    return list(dict.fromkeys((*ids, *_derived(connection, tenant, memory_ids))))
+
+
+def _derived(connection: sqlite3.Connection, tenant: str, ids: Collection[str]) -> list[str]:
+    """What was learned from these turns alone: memories of whose sources (by the last version) none is left."""
+    found = connection.execute(
+        "SELECT m.id, m.sources FROM memories m JOIN partitions p ON p.id = m.partition "
+        "WHERE p.tenant = ? AND m.sources IS NOT NULL AND m.erased_at IS NULL AND m.partition IN "
+        "(SELECT t.partition FROM json_each(?) i JOIN turns t ON t.id = i.value) ORDER BY m.version",
+        (tenant, json.dumps(list(ids))),
+    )
+    held = {memory_id: set(json.loads(sources)) for memory_id, sources in found if memory_id not in ids}
+    touched = {memory_id: sources - set(ids) for memory_id, sources in held.items() if sources & set(ids)}
+    return [memory_id for memory_id, left in touched.items() if not _any_left(connection, tenant, left)]
+
+
+def _any_left(connection: sqlite3.Connection, tenant: str, turns: Collection[str]) -> bool:
+    [left] = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM json_each(?) i CROSS JOIN turns t ON t.id = i.value "
+        "JOIN partitions p ON p.id = t.partition WHERE p.tenant = ? AND t.erased_at IS NULL)",
+        (json.dumps(list(turns)), tenant),
+    ).fetchone()
+    return bool(left)
 
 
 def _versions(connection: sqlite3.Connection, tenant: str, memory_id: str) -> list[_Version]:
@@ -174,6 +196,7 @@ def _empty(connection: sqlite3.Connection, version: _Version, at: int) -> int:
     """Leave a tombstone of a version; the number of its entries."""
     connection.execute(
         "UPDATE memories SET text = '', speaker = NULL, categories = NULL, metadata = NULL, mentions = NULL, claim = NULL, "
+        "relations = NULL, "
         "retired_at = ifnull(retired_at, ?), erased_at = ? WHERE partition = ? AND ord = ?",
         (at, at, version.partition, version.ord),
     )

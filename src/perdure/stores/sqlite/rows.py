@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from perdure.errors import InvalidInput
 from perdure.moments import EPOCH, micros
 from perdure.ports import Job
-from perdure.types import Claim, Memory, Mention, Partition, Scope, Turn
+from perdure.types import Claim, Memory, Mention, Partition, Relation, Scope, Turn
 
 MEMORY: Final = (
     "ord, id, version, scope, retired_at, erased_at, said_at, recorded_at, valid_from, valid_to, expires_at, "
-    "place, salience, kind, origin, role, speaker, session, derived_by, claim, sources, categories, mentions, metadata, "
-    "text"
+    "place, salience, kind, origin, role, speaker, session, derived_by, claim, relations, sources, categories, mentions, "
+    "metadata, text"
 )
 """The columns that `memories` reads and `memory_row` makes, which adds the partition."""
 
@@ -50,6 +50,7 @@ def memory_row(memory: Memory, partition: int, scope: int) -> tuple[Any, ...]:
         maybe_micros(m.valid_from), maybe_micros(m.valid_to), maybe_micros(m.expires_at),
         m.place, m.salience, m.kind, m.origin, m.role, m.speaker, m.session, m.derived_by,
         None if m.claim is None else to_json([m.claim.subject, m.claim.attribute, m.claim.confirmed]),
+        to_json([[r.subject, r.relation, r.object] for r in m.relations]) if m.relations else None,
         None if m.sources == (m.id,) else to_json(m.sources),
         to_json(m.categories) if m.categories else None,
         to_json([[t.text, micros(t.start), micros(t.end)] for t in m.mentions]) if m.mentions else None,
@@ -112,8 +113,8 @@ def memories(rows: Iterable[tuple[Any, ...]], scopes: Scopes) -> list[Memory]:
     made = []
     for (
         ord_, id_, version, scope, retired_at, erased_at, said_at, recorded_at, valid_from, valid_to, expires_at,
-        place, salience, kind, origin, role, speaker, session, derived_by, claim, sources, categories, mentions, metadata,
-        text,
+        place, salience, kind, origin, role, speaker, session, derived_by, claim, relations, sources, categories, mentions,
+        metadata, text,
     ) in rows:  # fmt: skip
         m = _Draft()
         m.id = id_
@@ -131,6 +132,7 @@ def memories(rows: Iterable[tuple[Any, ...]], scopes: Scopes) -> list[Memory]:
         m.mentions = () if mentions is None else _mentions(mentions)
         m.origin = origin
         m.claim = claim if claim is None else _claim(claim)
+        m.relations = () if relations is None else _relations(relations)
         m.derived_by = derived_by
         m.salience = salience
         m.valid_from = said if valid_from == said_at else None if valid_from is None else moment(valid_from)
@@ -179,6 +181,10 @@ def _mentions(text: str) -> tuple[Mention, ...]:
 def _claim(text: str) -> Claim:
     subject, attribute, confirmed = json.loads(text)
     return Claim(subject=subject, attribute=attribute, confirmed=confirmed)
+
+
+def _relations(text: str) -> tuple[Relation, ...]:
+    return tuple(Relation(subject=s, relation=r, object=o) for s, r, o in json.loads(text))
 
 
 def job_row(job: Job, partition: int) -> tuple[Any, ...]:

@@ -91,7 +91,7 @@ class Life(RuleBasedStateMachine):
                 return type(error)
 
         mine, oracle = (self.runner.run(answer(store)) for store in self.stores)
-        assert mine == oracle
+        assert mine == oracle, f"{mine!r} is not {oracle!r}"
         return oracle
 
     # ---- what changes it
@@ -166,7 +166,10 @@ class Life(RuleBasedStateMachine):
         """A job comes, is tried, or is done; sometimes when it is not there."""
         held = {job.id: job for job in self.both(lambda store: store.jobs(partition.tenant))}  # type: ignore[attr-defined]  # both keep jobs
         job_id = f"{partition.tenant} {partition.owner} {name}"
-        turns = tuple(memory_id for _, memory_id in self.ids[-2:])
+        said = self.both(
+            lambda store: store.turns(partition.tenant, [memory_id for _, memory_id in self.ids])
+        )
+        turns = tuple(turn.id for turn in said if turn.scope.partition == partition)[-2:]
         job = Job(id=job_id, partition=partition, kind="extract", turns=turns, made_at=at, attempts=attempts)
         if job_id not in held and attempts:
             self._commit(partition, at=at, jobs=(job,))

@@ -473,6 +473,20 @@ class StoreConformance(Questions):
 
         self.play(tmp_path, scenario)
 
+    def test_erasing_a_turn_erases_what_came_from_it_alone(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            one, two = await add(store, "tea"), await add(store, "coffee")
+            alone = fact("likes tea", sources=(one.id,))
+            both = fact("likes drinks", sources=(one.id, two.id))
+            await store.commit(batch(alone, both))
+            await store.erase("default", [one.id], at=NOW)
+            assert await store.get("default", alone.memory_id) is None
+            assert (await got(store, both.memory_id)).text == "likes drinks"
+            await store.erase("default", [two.id], at=NOW)
+            assert await store.get("default", both.memory_id) is None
+
+        self.play(tmp_path, scenario)
+
     def test_an_index_learns_of_what_was_erased(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
             memory = await add(store, "secret")

@@ -1,5 +1,7 @@
 -- What a fact says something about, as JSON; NULL for all other memories.
 ALTER TABLE memories ADD COLUMN claim TEXT;
+-- The relations that it states, as JSON; NULL when there are none.
+ALTER TABLE memories ADD COLUMN relations TEXT;
 
 -- What is still to be done with turns; `turns` are their ids. A job is removed in the transaction that stores what
 -- it led to.
