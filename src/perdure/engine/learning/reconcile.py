@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,8 +15,8 @@ from perdure.engine.words.segment import normalize, segment
 from perdure.types import Claim, Memory, Origin
 
 SAME_MEANING: Final = 0.95
-"""Cosine from which two sentences say the same, if nothing that they name or count differs. Of all-MiniLM-L6-v2:
-"runs in the morning" and "runs in the evening" are at .90, paraphrases mostly above .91."""
+"""Cosine from which two sentences say the same, if one holds the words of the other, and nothing that they name or
+count differs. Of all-MiniLM-L6-v2: paraphrases are mostly above .91, but so are many contrasts."""
 SAME_CLAIM: Final = 0.92
 """The same, when both are told to be about the same subject and attribute."""
 ALIKE_AT_ALL: Final = 0.3
@@ -24,12 +25,21 @@ ALIKE_AT_ALL: Final = 0.3
 TRUST: Final[Mapping[Origin, int]] = {"user": 2, "import": 2, "assistant": 1, "tool": 0, "web": 0}
 """What comes from further down never supersedes what comes from further up."""
 
-_NEGATIONS: Final = frozenset(
-    """not no never n't nobody nothing neither nor without kein keine keinen nicht nie ne pas jamais sans no nunca sin
-    non mai senza não nunca sem не нет никогда ไม่ नहीं لا ليس 不 没 沒 無 ない""".split()  # noqa: SIM905  # readable
+_TURNING: Final = frozenset(
+    """not no never nobody nothing neither nor without cannot hardly almost ex former formerly was were had used
+    from to before after until since on off out more less kein keine keinen keiner keinem keines nicht nie niemals ohne
+    war hatte von nach vor bis seit ab aus ne pas jamais sans était avait de à avant après jusque depuis no nunca sin
+    era desde hasta antes después non mai senza não sem нет не никогда без ไม่ नहीं لا ليس بدون""".split()  # noqa: SIM905  # readable
 )
-_NUMBER: Final = re.compile(r"\d+(?:[.,:]\d+)*")
-_CONTRACTED: Final = re.compile(r"n['’]t\b", re.IGNORECASE)
+"""Words that turn what a sentence says into its opposite, its past or its other direction."""
+_TURNING_LETTERS: Final = re.compile(
+    "n['’]t\\b|ない|ません|なかった|ず。|[不没沒無未]|[않없못]|ไม่", re.IGNORECASE
+)
+_NUMBER: Final = re.compile(r"(?:(?<=\s)[-−])?\d+(?:[.,:]\d+)*")
+_NUMBER_WORDS: Final = {
+    word: str(number)
+    for number, word in enumerate("two three four five six seven eight nine ten eleven twelve".split(), 2)  # noqa: SIM905
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,30 +219,44 @@ def _same(one: Fact, other: Fact, cosine: float | None) -> bool:
 
 
 def _alike(one: str, other: str, first: Claim | None, second: Claim | None, cosine: float | None) -> bool:
+    """Whether two sentences say the same; in doubt not, for of two that do, the second is not kept.
+
+    Where each has a word that the other has not, no vector tells a synonym from its opposite (of all-MiniLM-L6-v2,
+    "lives" and "resides" are as near as "older" and "younger"): one has to hold the words of the other, in order.
+    """
     if normalize(one).strip(" .!") == normalize(other).strip(" .!"):
         return True
     if not _no_contradiction(one, other):
         return False
     if first is not None and second is not None and not about_the_same(first, second):
         return False
-    if _stems(one) == _stems(other):
-        return True
+    ours, theirs = _content(one), _content(other)
+    if ours == theirs:
+        return bool(ours)
     bound = SAME_CLAIM if first is not None and second is not None else SAME_MEANING
-    return cosine is not None and cosine >= bound
+    return cosine is not None and cosine >= bound and (_within(ours, theirs) or _within(theirs, ours))
 
 
 def _no_contradiction(one: str, other: str) -> bool:
-    """Whether two sentences have the same numbers, the same names and as many negations."""
-    return all(tell(one) == tell(other) for tell in (_numbers, _negations, _capitals))
+    """Whether two sentences have the same numbers, names and signs, and nothing turns one of them around."""
+    return all(tell(one) == tell(other) for tell in (_numbers, _turning, _capitals, _signs))
 
 
 def _numbers(text: str) -> frozenset[str]:
-    return frozenset(_NUMBER.findall(text))
-
-
-def _negations(text: str) -> bool:
     words = segment(normalize(text))
-    return (sum(word in _NEGATIONS for word in words) + len(_CONTRACTED.findall(text))) % 2 == 1
+    return frozenset(
+        [*_NUMBER.findall(text), *(_NUMBER_WORDS[word] for word in words if word in _NUMBER_WORDS)]
+    )
+
+
+def _turning(text: str) -> list[str]:
+    words = [word for word in segment(normalize(text)) if word in _TURNING]
+    return sorted([*words, *_TURNING_LETTERS.findall(text)])
+
+
+def _signs(text: str) -> frozenset[str]:
+    """What is neither a letter nor punctuation: "C++" is not "C#", and a pizza is no sushi."""
+    return frozenset(sign for sign in text if sign in "#%&@*/" or unicodedata.category(sign)[0] == "S")
 
 
 def _capitals(text: str) -> frozenset[str]:
@@ -247,5 +271,16 @@ def _overlap(one: str, other: str) -> float:
 
 
 def _stems(text: str) -> frozenset[int]:
+    return frozenset(_content(text))
+
+
+def _content(text: str) -> tuple[int, ...]:
+    """The stems of the words that say something, in order."""
     found = (token(word, "english") for word in segment(normalize(text)))
-    return frozenset(key for key in found if key is not None)
+    return tuple(key for key in found if key is not None)
+
+
+def _within(some: tuple[int, ...], others: tuple[int, ...]) -> bool:
+    """Whether some stand among others, in the same order."""
+    rest = iter(others)
+    return bool(some) and all(key in rest for key in some)
