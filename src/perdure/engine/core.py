@@ -183,7 +183,7 @@ class Core:
             return receipts.learned(heard.turns, heard.skipped, committed, Outcome())
         first = committed.head - len(memories) + 1
         own = [replace(memory, ord=first + place) for place, memory in enumerate(memories)]
-        outcome = await self._learner.learn(batch.jobs[0], own)
+        outcome = await self._learner.learn(batch.jobs[0], heard.turns, own)
         return receipts.learned(heard.turns, heard.skipped, committed, outcome)
 
     def _reach(

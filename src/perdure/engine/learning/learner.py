@@ -92,28 +92,27 @@ class Learner:
         """What facts say of how they came about."""
         return f"{self._llm.model}/{VERSION}"
 
-    async def learn(self, job: Job, own: Sequence[Memory] | None = None) -> Outcome:
+    async def learn(
+        self, job: Job, turns: Sequence[Turn] | None = None, own: Sequence[Memory] = ()
+    ) -> Outcome:
         """Do a job; jobs of one partition ask at the same time and are finished in the order of these calls.
 
         Args:
-            own: the current memories of the job's turns, where the caller has them.
+            turns: those of the job, and `own`, their memories as they were stored, where the caller has them.
         """
         with self._lines.stand(job.partition) as place:
-            turns = await self._store.turns(job.partition.tenant, job.turns)
-            if own is None:
+            if turns is None:
+                turns = await self._store.turns(job.partition.tenant, job.turns)
                 own = await self._own(job, turns)
+                ids = {memory.id for memory in own}
+                turns = [turn for turn in turns if turn.id in ids]
             if not own:
                 return await self._nothing_left(job)
-            ids = {memory.id for memory in own}
-            work = _Work(
-                job=job,
-                turns=tuple(turn for turn in turns if turn.id in ids),
-                own=tuple(own),
-                around=Surroundings(self._store, self._indexes, job.partition),
-            )
-            shown = await work.around.near(work.turns, self._clock())
+            around = Surroundings(self._store, self._indexes, job.partition)
+            work = _Work(job=job, turns=tuple(turns), own=tuple(own), around=around)
+            shown, earlier = await around.shown(own, self._clock())
             try:
-                extraction = await self._extract(work, shown)
+                extraction = await self._extract(work, shown, earlier)
             except _Unanswered as failure:
                 return await self._leave(work, failure)
             texts = [*(memory.text for memory in own), *(fact.text for fact in extraction.facts)]
@@ -133,14 +132,14 @@ class Learner:
             await self._store.commit(batch)
         return Outcome(dropped=("the turns were deleted meanwhile",))
 
-    async def _extract(self, work: _Work, shown: Sequence[Memory]) -> Extraction:
+    async def _extract(self, work: _Work, shown: Sequence[Memory], earlier: Sequence[Turn]) -> Extraction:
         """What the model finds in the turns.
 
         Raises:
             _Unanswered: it cannot be had, or cannot be understood, twice.
         """
         said: dict[str, Any] = {
-            "earlier": await work.around.earlier(work.own),
+            "earlier": earlier,
             "near": shown,
             "categories": self._categories,
             "wishes": (self._settings.instructions, str(work.job.options.get("prompt") or "")),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias
 
 from perdure.engine.learning.answer import Fact
-from perdure.engine.words.language import token
-from perdure.engine.words.segment import normalize, segment
+from perdure.engine.learning.told import stems, told
+from perdure.engine.words.segment import normalize
 from perdure.types import Claim, Memory, Origin
 
 SAME_MEANING: Final = 0.95
@@ -24,22 +23,6 @@ ALIKE_AT_ALL: Final = 0.3
 
 TRUST: Final[Mapping[Origin, int]] = {"user": 2, "import": 2, "assistant": 1, "tool": 0, "web": 0}
 """What comes from further down never supersedes what comes from further up."""
-
-_TURNING: Final = frozenset(
-    """not no never nobody nothing neither nor without cannot hardly almost ex former formerly was were had used
-    from to before after until since on off out more less kein keine keinen keiner keinem keines nicht nie niemals ohne
-    war hatte von nach vor bis seit ab aus ne pas jamais sans était avait de à avant après jusque depuis no nunca sin
-    era desde hasta antes después non mai senza não sem нет не никогда без ไม่ नहीं لا ليس بدون""".split()  # noqa: SIM905  # readable
-)
-"""Words that turn what a sentence says into its opposite, its past or its other direction."""
-_TURNING_LETTERS: Final = re.compile(
-    "n['’]t\\b|ない|ません|なかった|ず。|[不没沒無未]|[않없못]|ไม่", re.IGNORECASE
-)
-_NUMBER: Final = re.compile(r"(?:(?<=\s)[-−])?\d+(?:[.,:]\d+)*")
-_NUMBER_WORDS: Final = {
-    word: str(number)
-    for number, word in enumerate("two three four five six seven eight nine ten eleven twelve".split(), 2)  # noqa: SIM905
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +166,7 @@ def about_the_same(one: Claim, other: Claim) -> bool:
 
 
 def _names_meet(one: str, other: str) -> bool:
-    first, second = _stems(one), _stems(other)
+    first, second = set(stems(one)), set(stems(other))
     return (
         bool(first and second)
         and (first == second or _in_brackets(one) == _in_brackets(other))
@@ -198,12 +181,12 @@ def _in_brackets(name: str) -> str:
 
 
 def _may_confirm(fact: Fact, named: Near, place: int) -> bool:
-    if not _no_contradiction(fact.text, named.memory.text):
+    said, held = told(fact.text), told(named.memory.text)
+    if said.contradicts(held):
         return False
     cosine = named.cosines.get(place)
-    words = _overlap(fact.text, named.memory.text)
     claimed = fact.claim and named.memory.claim and about_the_same(fact.claim, named.memory.claim)
-    return bool(claimed) or max(words, cosine or 0.0) >= ALIKE_AT_ALL
+    return bool(claimed) or max(said.overlap(held), cosine or 0.0) >= ALIKE_AT_ALL
 
 
 def _says(fact: Fact, near: Near, place: int) -> bool:
@@ -224,63 +207,15 @@ def _alike(one: str, other: str, first: Claim | None, second: Claim | None, cosi
     Where each has a word that the other has not, no vector tells a synonym from its opposite (of all-MiniLM-L6-v2,
     "lives" and "resides" are as near as "older" and "younger"): one has to hold the words of the other, in order.
     """
-    if normalize(one).strip(" .!") == normalize(other).strip(" .!"):
+    mine, theirs = told(one), told(other)
+    if mine.plain == theirs.plain:
         return True
-    if not _no_contradiction(one, other):
+    if not mine.holds(theirs) and not theirs.holds(mine):
+        return False
+    claimed = first is not None and second is not None
+    near = cosine is not None and cosine >= (SAME_CLAIM if claimed else SAME_MEANING)
+    if not near and mine.words != theirs.words:
         return False
     if first is not None and second is not None and not about_the_same(first, second):
         return False
-    ours, theirs = _content(one), _content(other)
-    if ours == theirs:
-        return bool(ours)
-    bound = SAME_CLAIM if first is not None and second is not None else SAME_MEANING
-    return cosine is not None and cosine >= bound and (_within(ours, theirs) or _within(theirs, ours))
-
-
-def _no_contradiction(one: str, other: str) -> bool:
-    """Whether two sentences have the same numbers, names and signs, and nothing turns one of them around."""
-    return all(tell(one) == tell(other) for tell in (_numbers, _turning, _capitals, _signs))
-
-
-def _numbers(text: str) -> frozenset[str]:
-    words = segment(normalize(text))
-    return frozenset(
-        [*_NUMBER.findall(text), *(_NUMBER_WORDS[word] for word in words if word in _NUMBER_WORDS)]
-    )
-
-
-def _turning(text: str) -> list[str]:
-    words = [word for word in segment(normalize(text)) if word in _TURNING]
-    return sorted([*words, *_TURNING_LETTERS.findall(text)])
-
-
-def _signs(text: str) -> frozenset[str]:
-    """What is neither a letter nor punctuation: "C++" is not "C#", and a pizza is no sushi."""
-    return frozenset(sign for sign in text if sign in "#%&@*/" or unicodedata.category(sign)[0] == "S")
-
-
-def _capitals(text: str) -> frozenset[str]:
-    """Names, by their capitals, but for the first word, which always has one."""
-    words = re.findall(r"[^\W\d_]+", text)
-    return frozenset(word.casefold() for word in words[1:] if word[0].isupper())
-
-
-def _overlap(one: str, other: str) -> float:
-    first, second = _stems(one), _stems(other)
-    return len(first & second) / len(first | second) if first or second else 0.0
-
-
-def _stems(text: str) -> frozenset[int]:
-    return frozenset(_content(text))
-
-
-def _content(text: str) -> tuple[int, ...]:
-    """The stems of the words that say something, in order."""
-    found = (token(word, "english") for word in segment(normalize(text)))
-    return tuple(key for key in found if key is not None)
-
-
-def _within(some: tuple[int, ...], others: tuple[int, ...]) -> bool:
-    """Whether some stand among others, in the same order."""
-    rest = iter(others)
-    return bool(some) and all(key in rest for key in some)
+    return mine.agrees_with(theirs)

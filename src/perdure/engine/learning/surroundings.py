@@ -16,7 +16,7 @@ from perdure.engine.rank import Ranking
 from perdure.engine.words import read_query
 from perdure.moments import micros
 from perdure.ports import Store
-from perdure.types import Memory, Partition, Scope, Turn
+from perdure.types import Memory, Partition, Scope, Turn, said
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,39 +42,23 @@ class Surroundings:
         self._indexes = indexes
         self._partition = partition
 
-    async def earlier(self, own: Sequence[Memory]) -> list[Turn]:
-        """The turns of the same session before these, oldest first."""
-        index = await self._indexes.current(self._partition)
-        rows = index.rows_of([min(memory.ord for memory in own)])
-        ords: list[int] = []
-        row = int(rows[0]) if len(rows) else 0
-        while row and len(ords) < EARLIER:
-            row = int(index.previous.values[row])
-            if row:
-                ords.insert(0, int(index.ords.values[row]))
-        memories = await self._store.read(self._partition, ords) if ords else []
-        ids = [memory.id for memory in memories]
-        return await self._store.turns(self._partition.tenant, ids) if ids else []
+    async def shown(self, own: Sequence[Memory], now: datetime) -> tuple[list[Memory], list[Turn]]:
+        """What a model is shown besides these new turns, oldest first.
 
-    async def near(self, turns: Sequence[Turn], now: datetime) -> list[Memory]:
-        """The current facts that a model is shown, oldest first: all while there are few of them."""
+        - the current facts of the same scope: all while there are few of them, else those that share words with the
+          turns, and the newest
+        - the turns of the same session before these
+        """
         index = await self._indexes.current(self._partition)
-        facts = _facts(index, now)
-        rows = np.flatnonzero(facts)
-        if not len(rows):
-            return []
-        if len(rows) > SHOWN:
-            visible = index.visible(micros(now))
-            found = list(rows[-NEWEST:])
-            for turn in turns:
-                ranking = Ranking(index, read_query(turn.text), visible=visible, with_vectors=False)
-                best = ranking.best(None, wanted=facts, limit=FOR_EACH)
-                found += [
-                    row for row, strength in zip(best.rows, best.strengths, strict=True) if strength > 0
-                ]
-            rows = np.unique(found[: 4 * SHOWN])
-        held = await self._store.read(self._partition, [int(ord_) for ord_ in index.ords.values[rows]])
-        return [memory for memory in held if memory.scope == turns[0].scope][-SHOWN:]
+        facts, before = _chosen(index, own, now), _before(index, own)
+        rows = [*facts, *before]
+        held = (
+            await self._store.read(self._partition, [int(index.ords.values[row]) for row in rows])
+            if rows
+            else []
+        )
+        known = [memory for memory in held if memory.kind != "turn" and memory.scope == own[0].scope]
+        return known[-SHOWN:], [said(memory) for memory in held if memory.kind == "turn"]
 
     async def rivals(
         self, scope: Scope, shown: Sequence[Memory], facts: Sequence[Fact], vectors: Vectors, *, now: datetime
@@ -104,6 +88,33 @@ class Surroundings:
             for memory in held
             if memory.scope == scope and memory.retired_at is None
         ]
+
+
+def _chosen(index: PartitionIndex, own: Sequence[Memory], now: datetime) -> list[int]:
+    """The facts that a model is shown."""
+    facts = _facts(index, now)
+    rows = np.flatnonzero(facts)
+    if len(rows) <= SHOWN:
+        return [int(row) for row in rows]
+    visible = index.visible(micros(now))
+    found = [int(row) for row in rows[-NEWEST:]]
+    for memory in own:
+        ranking = Ranking(index, read_query(memory.text), visible=visible, with_vectors=False)
+        best = ranking.best(None, wanted=facts, limit=FOR_EACH)
+        found += [int(row) for row, strength in zip(best.rows, best.strengths, strict=True) if strength > 0]
+    return sorted(set(found[: 4 * SHOWN]))
+
+
+def _before(index: PartitionIndex, own: Sequence[Memory]) -> list[int]:
+    """The turns before the first of these, in its session."""
+    rows = index.rows_of([min(memory.ord for memory in own)])
+    row = int(rows[0]) if len(rows) else 0
+    found: list[int] = []
+    while row and len(found) < EARLIER:
+        row = int(index.previous.values[row])
+        if row:
+            found.insert(0, row)
+    return found
 
 
 def _nearest(cosines: NDArray[np.float32], wanted: Mask) -> list[int]:
