@@ -46,6 +46,8 @@ class Step:
     at: datetime
     say: str = ""
     """One message of the user."""
+    times: int = 1
+    """How often `say` stands in that message, for one that is very long."""
     messages: tuple[Mapping[str, Any], ...] = ()
     """More than that: role, content, and perhaps name and timestamp."""
     recall: str = ""
@@ -72,7 +74,7 @@ class Step:
     @property
     def said(self) -> tuple[Mapping[str, Any], ...]:
         """The messages, whichever way they are written."""
-        return ({"role": "user", "content": self.say},) if self.say else self.messages
+        return ({"role": "user", "content": self.say * self.times},) if self.say else self.messages
 
 
 @dataclass(frozen=True, kw_only=True)
