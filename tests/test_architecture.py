@@ -25,9 +25,10 @@ ALLOWED: dict[str, set[str]] = {
     # a room: the rooms that it may import, from the innermost outwards
     **dict.fromkeys(VALUES, VALUES),
     "ports": VALUES,
-    "engine": VALUES | {"ports"},  # never a provider
+    "threads": {"errors"},
+    "engine": VALUES | {"ports", "threads"},  # never a provider
     "stores": VALUES | {"ports"},  # a provider: never the engine, never another kind of provider
-    "embedders": VALUES | {"ports"},
+    "embedders": VALUES | {"ports", "threads"},
     "rerankers": VALUES | {"ports"},
     "llms": VALUES | {"ports", "http"},
     "http": VALUES,  # JSON over HTTP, for all providers that speak it
@@ -40,7 +41,9 @@ ALLOWED: dict[str, set[str]] = {
     "evaluate": VALUES,
     "transcripts": VALUES | {"engine"},
     "compat": VALUES | {"config", "memory"},
-    "cli": VALUES | {"assemble", "config", "engine", "evaluate", "memory", "perdure", "transcripts"},
+    "cli": VALUES
+    | {"assemble", "config", "engine", "evaluate", "memory", "perdure", "stores", "transcripts"},
+    # of the stores, what is done to a file that no memory has open: putting a backup in its place
     "perdure": VALUES | {"compat", "config", "memory"},  # the package itself: public names, loaded lazily
 }
 

@@ -40,6 +40,15 @@ FOREIGN: Final[Mapping[str, tuple[str, ...]]] = {
 """What others call it, and what it is here: the first of these that the verb has."""
 
 
+def shown(value: object, most: int = 40) -> str:
+    """A caller's value as an error may show it: short, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  # thousands of digits, nesting without end, or a `__repr__` of their own
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 @overload
 def verb(function: Callable[P, R]) -> Callable[P, R]: ...
 @overload
@@ -95,7 +104,7 @@ def _mistake(
     unknown = [key for key in kwargs if key not in signature.parameters]
     if unknown and Parameter.VAR_KEYWORD not in kinds:
         return UnknownArgument(
-            f"{name}() has no argument {unknown[0]!r}; {_advice(unknown[0], known, foreign)}"
+            f"{name}() has no argument {shown(unknown[0])}; {_advice(unknown[0], known, foreign)}"
         )
     given = len(args) - (len(signature.parameters) - len(parameters))
     places = [

@@ -8,9 +8,11 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sized
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
+from itertools import islice
+from queue import SimpleQueue
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 from perdure.errors import Closed, WouldDeadlock
@@ -18,6 +20,9 @@ from perdure.errors import Closed, WouldDeadlock
 P = ParamSpec("P")
 R = TypeVar("R")
 A_co = TypeVar("A_co", bound=AbstractAsyncContextManager[Any, Any], covariant=True)
+
+PAGE = 100
+"""So many items of a generator go to the loop at once."""
 
 
 def blocking(
@@ -53,6 +58,28 @@ def iterating(
         source = method(engine, *args, **kwargs)
         while (item := portal.run(_next(source))) is not None:
             yield item[0]
+            if _current() is not portal:
+                raise Closed("this was begun before the process was forked: begin it again here")
+
+    return call
+
+
+def drawing(
+    method: Callable[Concatenate[A_co, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[Blocking[A_co], P], R]:
+    """The blocking twin of a method that takes an iterable, or an asynchronous one.
+
+    Generators are drawn in the caller's thread, so that they may come from another blocking object; the method is
+    given an asynchronous iterator instead.
+    """
+
+    @functools.wraps(method)
+    def call(self: Blocking[A_co], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        portal, engine = self._bind()
+        feed = _Feed()
+        told: Any = method  # takes both kinds of iterables, which its type need not say of each argument
+        coroutine = told(engine, *map(feed.of, args), **{name: feed.of(arg) for name, arg in kwargs.items()})
+        return cast("R", portal.run(feed.until_done(coroutine), meanwhile=feed.serve))
 
     return call
 
@@ -86,6 +113,8 @@ class Blocking(Generic[A_co]):
 
     def close(self) -> None:
         """Close the engine; later calls raise `Closed`. Closing twice is closing once."""
+        if sys.is_finalizing():  # a `__del__` at the end of the process, which closes nothing
+            return
         portal = _current()
         with _lock:
             bond, self._bond, self._closed = self._bond, None, True
@@ -131,11 +160,13 @@ class _Portal:
             self._engines.discard(engine)
             await engine.__aexit__(None, None, None)
 
-    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """The result of a coroutine that runs on the loop while this thread waits."""
+    def run(self, coroutine: Coroutine[Any, Any, R], meanwhile: Callable[[], None] | None = None) -> R:
+        """The result of a coroutine that runs on the loop while this thread waits, or does something else first."""
         call = _Call(self._loop, coroutine)
         try:
             self._loop.call_soon_threadsafe(call.start)
+            if meanwhile is not None:
+                meanwhile()
             call.done.acquire()
         except BaseException:  # Ctrl-C, or what another signal handler raises
             self._loop.call_soon_threadsafe(call.cancel)
@@ -185,6 +216,54 @@ class _Call(Generic[R]):
         if not task.cancelled():
             task.exception()  # asyncio complains of errors that nobody looked at, as after Ctrl-C
         self.done.release()
+
+
+class _Feed:
+    """Iterables on their way from the thread that has them to the loop that wants what is in them."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[tuple[Iterator[Any], asyncio.Future[list[Any]]] | None] = SimpleQueue()
+
+    def of(self, value: Any) -> Any:
+        """What stands for a generator and its like on the loop; other values are themselves."""
+        lazy = isinstance(value, Iterable) and not isinstance(value, Sized)
+        return self._items(iter(value)) if lazy else value
+
+    async def until_done(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """The coroutine's result; with it, `serve` ends."""
+        try:
+            return await coroutine
+        finally:
+            self._asked.put(None)
+
+    def serve(self) -> None:
+        """Draw what is asked for, in the thread that calls this."""
+        while (asked := self._asked.get()) is not None:
+            source, page = asked
+            drawn: list[Any] | Exception
+            try:
+                drawn = list(islice(source, PAGE))
+            except Exception as error:  # noqa: BLE001  # it belongs to the coroutine, which may tidy up
+                drawn = error
+            page.get_loop().call_soon_threadsafe(_settle, page, drawn)
+
+    async def _items(self, source: Iterator[Any]) -> AsyncIterator[Any]:
+        while True:
+            page: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+            self._asked.put((source, page))
+            if not (items := await page):
+                return
+            for item in items:
+                yield item
+
+
+def _settle(page: asyncio.Future[list[Any]], drawn: list[Any] | Exception) -> None:
+    if page.done():  # its coroutine was cancelled
+        return
+    if isinstance(drawn, Exception):
+        page.set_exception(drawn)
+    else:
+        page.set_result(drawn)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

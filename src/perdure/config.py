@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from perdure.arguments import shown
 from perdure.errors import ConfigurationError
 from perdure.options import checked, nearest
 from perdure.settings import Settings
@@ -112,7 +113,7 @@ def _spelled_out(layer: Mapping[str, Any]) -> list[tuple[str, Any]]:
         if key in LATER:
             raise ConfigurationError(f"{key} cannot be configured in this version: leave it out")
         if key not in known:
-            raise ConfigurationError(f"the configuration has no {key!r}: {nearest(str(key), known)}")
+            raise ConfigurationError(f"the configuration has no {shown(key)}: {nearest(str(key), known)}")
     items = [(key, value) for key, value in layer.items() if key != "path"]
     if "path" in layer:
         items.insert(0, ("store", {"provider": "sqlite", "path": layer["path"]}))
@@ -199,11 +200,15 @@ def _value(text: str) -> Any:
 def _from_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigurationError(f"the configuration file {str(path)!r} cannot be read: {reason}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the configuration file {str(path)!r} is no TOML: {error}") from error
+        raise ConfigurationError(
+            f"the configuration file {shown(str(path), 200)} is no TOML: {error}"
+        ) from error
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: no file can be called that
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(
+            f"the configuration file {shown(str(path), 200)} cannot be read: {reason}"
+        ) from error
 
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from perdure.assemble import parts
-from perdure.blocking import Blocking, blocking, iterating
+from perdure.blocking import Blocking, blocking, drawing, iterating
 from perdure.config import Config
 from perdure.engine.memory import Engine
+from perdure.errors import InvalidInput
+
+
+def _not_pickled(self: object, protocol: object, /) -> NoReturn:
+    """Refuse to be pickled or copied.
+
+    Raises:
+        InvalidInput: always.
+    """
+    del protocol
+    raise InvalidInput(
+        f"{type(self).__name__} cannot be pickled or copied: hand over its configuration, and open one in each process"
+    )
 
 
 class AsyncMemory(Engine):
@@ -23,10 +36,12 @@ class AsyncMemory(Engine):
         self.config = Config.of(config)
         super().__init__(**parts(self.config))
 
+    __reduce_ex__ = _not_pickled
+
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The same as calling the class: the way that mem0's users know."""
-        return cls(config)
+    def from_config(cls, config_dict: Mapping[str, Any]) -> Self:
+        """The same as calling the class: the way, and the name, that mem0's users know."""
+        return cls(config_dict)
 
 
 class Memory(Blocking[AsyncMemory]):
@@ -38,10 +53,12 @@ class Memory(Blocking[AsyncMemory]):
         parts(self.config)  # what is configured wrongly is told here, not at the first verb
         super().__init__(lambda: AsyncMemory(self.config))
 
+    __reduce_ex__ = _not_pickled
+
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The same as calling the class: the way that mem0's users know."""
-        return cls(config)
+    def from_config(cls, config_dict: Mapping[str, Any]) -> Self:
+        """The same as calling the class: the way, and the name, that mem0's users know."""
+        return cls(config_dict)
 
     add = blocking(AsyncMemory.add)
     search = blocking(AsyncMemory.search)
@@ -57,10 +74,11 @@ class Memory(Blocking[AsyncMemory]):
     history = blocking(AsyncMemory.history)
     pending = blocking(AsyncMemory.pending)
     retry = blocking(AsyncMemory.retry)
+    reextract = blocking(AsyncMemory.reextract)
     reset = blocking(AsyncMemory.reset)
     backup = blocking(AsyncMemory.backup)
     stats = blocking(AsyncMemory.stats)
     doctor = blocking(AsyncMemory.doctor)
     reindex = blocking(AsyncMemory.reindex)
     export_records = iterating(AsyncMemory.export_records)
-    import_records = blocking(AsyncMemory.import_records)
+    import_records = drawing(AsyncMemory.import_records)

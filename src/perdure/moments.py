@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
+from perdure.arguments import shown
 from perdure.errors import InvalidInput
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,7 +42,7 @@ def parse_moment(value: object, *, name: str = "timestamp", day_end: bool = Fals
         moment = _read(value, time.max if day_end else time.min)
         moment.astimezone(UTC)  # 9999-12-31T23:00-05:00 is a datetime that UTC cannot hold
     except (TypeError, ValueError, ArithmeticError):
-        raise InvalidInput(f"{name}={_shown(value)} is no moment of the years 1 to 9999: {_FORMS}") from None
+        raise InvalidInput(f"{name}={shown(value)} is no moment of the years 1 to 9999: {_FORMS}") from None
     return moment
 
 
@@ -99,11 +100,3 @@ def _read_number(number: Decimal) -> datetime:
 
 def _aware(moment: datetime) -> datetime:
     return moment if moment.utcoffset() is not None else moment.replace(tzinfo=UTC)
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of thousands of digits has no repr
-        return f"<{type(value).__name__}>"
-    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -7,6 +7,7 @@ from dataclasses import field, fields, make_dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+from perdure.arguments import shown
 from perdure.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def checked(kind: type[T], options: Mapping[str, Any], subject: str) -> T:
     known = options_of(kind)
     for name in options:
         if name not in known:
-            raise ConfigurationError(f"{subject} has no option {name!r}: {nearest(str(name), known)}")
+            raise ConfigurationError(f"{subject} has no option {shown(name)}: {nearest(str(name), known)}")
     try:
         valid = _adapter(kind).validate_python(dict(options))
     except ValidationError as error:

@@ -9,6 +9,7 @@ from importlib import import_module
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
+from perdure.arguments import shown
 from perdure.errors import ConfigurationError, MissingExtra
 from perdure.options import checked, nearest, schema
 from perdure.ports import LLM, Embedder, Reranker, Store
@@ -49,7 +50,7 @@ class Registry(Generic[T]):
         """The provider's class; raises as `create` does."""
         target = self.built_in.get(name) or _offered(self.group).get(name)
         if target is None:
-            raise ConfigurationError(f"there is no {self.role} {name!r}: {nearest(name, self.names())}")
+            raise ConfigurationError(f"there is no {self.role} {shown(name)}: {nearest(name, self.names())}")
         module, _, attribute = target.partition(":")
         try:
             provider: type[T] = attrgetter(attribute)(import_module(module))

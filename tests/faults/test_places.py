@@ -1,13 +1,15 @@
 """Places and files that no store can be in are refused with what to do, and nothing in them is changed."""
 
 import asyncio
+import os
 import sqlite3
+import warnings
 
 import pytest
 
-from perdure.errors import NewerSchema, NotAStore, StoreDamaged, StoreUnwritable
+from perdure.errors import NewerSchema, NotAStore, StoreDamaged, StoreError, StoreUnwritable
 from perdure.stores.sqlite import SqliteStore
-from perdure.testing.store.scenes import ALICE, SPACE, add, batch, said
+from perdure.testing.store.scenes import ALICE, SPACE, add, batch, query, said, texts
 
 
 def refused(path, error, match):
@@ -151,3 +153,49 @@ def test_a_file_that_is_damaged_while_it_is_used_says_so(filled, look):
         whole[page * 8192 : page * 8192 + 100] = b"\xff" * 100
     filled.write_bytes(whole)
     look(filled, use)
+
+
+def gone(path):
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def another(path, look):
+    """Put another store in the place of this one."""
+    other = path.with_name("other.db")
+    look(other, lambda store: add(store, "theirs"))
+    gone(path)
+    other.rename(path)
+
+
+@pytest.mark.parametrize("forked", [False, True])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_acknowledged_into_a_file_that_lost_its_place(tmp_path, look, replaced, forked):
+    path = tmp_path / "memory.db"
+
+    async def run():
+        store = SqliteStore(path=path)
+        await store.open(SPACE)
+        await add(store, "kept")
+        await asyncio.to_thread(another, path, look) if replaced else gone(path)
+        if forked:  # which closes all connections
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # newer Pythons warn of what is tested here
+                if (child := os.fork()) == 0:
+                    os._exit(0)
+            await asyncio.to_thread(os.waitpid, child, 0)
+        with pytest.raises(StoreError, match="moved, deleted or replaced"):
+            await add(store, "lost")
+        if forked:
+            with pytest.raises(StoreError, match="moved, deleted or replaced"):
+                await store.load(ALICE.partition)
+        await store.aclose()
+
+    asyncio.run(run())
+    assert path.exists() == replaced
+    if replaced:
+        assert look(path, texts_of) == ["theirs"]
+
+
+async def texts_of(store):
+    return texts(await store.find(query()))

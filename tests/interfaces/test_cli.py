@@ -2,13 +2,15 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from perdure import __version__
+from perdure import Memory, __version__
 from perdure.cli import main
 from perdure.engine.recalled import marked
 
@@ -343,6 +345,58 @@ def test_an_export_is_imported_without_loss(answer, perdure, tmp_path):
     assert kept() == before
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
+def test_a_text_with_ends_of_lines_of_unicode_survives_an_export(answer, tmp_path, end):
+    memory_id = remember(answer, f"first{end}second")
+    file = tmp_path / "export.jsonl"
+    assert answer("export", str(file))["records"] == 3
+    answer("reset", "--yes")
+    assert answer("import", str(file))["imported"]["memories"] == 1
+    assert answer("show", memory_id)["memory"] == f"first{end}second"
+
+
+def test_an_export_replaces_a_file_only_if_it_is_told_to(answer, perdure, tmp_path):
+    remember(answer)
+    file = tmp_path / "notes.txt"
+    file.write_text("a shopping list")
+    code, _, err = perdure("export", str(file))
+    assert (code, file.read_text()) == (2, "a shopping list")
+    assert "--force" in err
+    assert answer("export", str(file), "--force")["records"] == 3
+    assert file.read_text().count("\n") == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "store.db"]
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_an_export_never_replaces_the_store_itself(answer, perdure, tmp_path, suffix):
+    remember(answer)
+    (tmp_path / "elsewhere").symlink_to(tmp_path)
+    for folder in (tmp_path, tmp_path / "elsewhere"):
+        code, _, err = perdure("export", str(folder / f"store.db{suffix}"), "--force")
+        assert code == 2
+        assert "the store itself" in err
+    assert len(answer("list")["results"]) == 1
+
+
+def test_an_export_to_a_pipe_is_written_into_it(answer, tmp_path):
+    remember(answer)
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    assert answer("export", str(pipe))["records"] == 3
+    reader.join()
+    assert read[0].count("\n") == 3
+    assert pipe.is_fifo()
+
+
+def test_an_export_beside_a_store_with_a_like_name_leaves_it_alone(answer, perdure, tmp_path):
+    store = tmp_path / "x.part"
+    answer("add", "Biscuit is a beagle", "-u", "maya", "--path", str(store))
+    assert perdure("export", str(tmp_path / "x"), "--path", str(store))[0] == 0
+    assert len(answer("list", "--path", str(store))["results"]) == 1
+
+
 def test_a_backup_is_restored_and_the_store_set_aside(answer, perdure, tmp_path):
     remember(answer, "I live in Leeds")
     file = tmp_path / "backup.db"
@@ -354,6 +408,18 @@ def test_a_backup_is_restored_and_the_store_set_aside(answer, perdure, tmp_path)
     assert [one["memory"] for one in answer("list")["results"]] == ["I live in Leeds"]
     aside = answer("list", "--path", restored["set_aside"])
     assert len(aside["results"]) == 2
+
+
+def test_nothing_is_restored_under_a_memory_in_use(answer, perdure, tmp_path):
+    remember(answer)
+    answer("backup", str(tmp_path / "backup.db"))
+    with Memory({"path": tmp_path / "store.db", "embedder": None}) as memory:
+        code, _, err = perdure("restore", str(tmp_path / "backup.db"), "--yes")
+        assert (code, "in use" in err) == (5, True)
+        memory.add("I also own a small boat", user_id="maya")
+    assert len(answer("list")["results"]) == 2
+    assert perdure("restore", str(tmp_path / "store.db"), "--yes")[0] == 2
+    assert len(answer("list")["results"]) == 2
 
 
 def test_what_is_no_backup_is_not_restored(answer, perdure, tmp_path):
@@ -430,6 +496,16 @@ def test_a_measurement_needs_its_files(perdure):
     assert "--conversations" in err
 
 
+@pytest.mark.parametrize(
+    "options", [["--conversations", "FILE", "--questions", "FILE"], ["--format", "longmemeval", "FILE"]]
+)
+def test_a_data_set_that_is_not_utf8_is_refused_in_words(perdure, tmp_path, options):
+    file = tmp_path / "latin.jsonl"
+    file.write_bytes(b'{"question": "caf\xe9"}')
+    code, _, err = perdure("eval", "retrieval", *(str(file) if o == "FILE" else o for o in options))
+    assert (code, "is not UTF-8" in err) == (2, True)
+
+
 # --- what files and options can hold -------------------------------------------------------------------------
 
 
@@ -472,7 +548,68 @@ def test_a_file_that_cannot_be_used_is_the_callers_to_mend(perdure, tmp_path, co
     assert ".part" not in told["message"]
 
 
+@pytest.mark.parametrize("command", [["import", "-u", "maya"], ["export"], ["backup"], ["restore", "--yes"]])
+def test_a_name_that_no_file_can_have_is_the_callers_to_mend(answer, perdure, tmp_path, command):
+    remember(answer)
+    code, _, err = perdure(*command, str(tmp_path / ("x" * 300)), "--json")
+    assert (code, json.loads(err)["error"]["type"]) == (2, "InvalidInput")
+
+
 def test_no_results_can_be_asked_for(answer):
     remember(answer)
     assert answer("search", "beagle", "-u", "maya", "--limit", "0")["results"] == []
     assert answer("list", "-u", "maya", "--limit", "0")["results"] == []
+
+
+# --- streams -------------------------------------------------------------------------------------------------
+
+MAIN = "import sys; from perdure.cli import main; sys.exit(main())"
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Run a command in a process of its own whose streams have some encoding; answers its stdout, as bytes."""
+
+    def run(encoding, *arguments, stdin=b"", **options):
+        environment = {
+            **os.environ,
+            "PYTHONIOENCODING": encoding,
+            "PERDURE_EMBEDDER": "none",
+            "COLUMNS": "80",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, *arguments, "--path", str(tmp_path / "store.db")],
+            input=stdin,
+            capture_output=True,
+            env=environment,
+            check=False,
+            **options,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_stream_that_lacks_letters_refuses_no_answer(program, encoding):
+    text = "My favourite Café is the one called ☃ 我的狗"
+    assert b"Caf" in program(encoding, "add", text, "-u", "maya")
+    assert b"Caf" in program(encoding, "list", "-u", "maya")
+    found = json.loads(program(encoding, "list", "-u", "maya", "--json").decode(encoding))
+    assert found["results"][0]["memory"] == text
+    exported = program(encoding, "export")
+    assert text in exported.decode()
+    program("utf-8", "reset", "--yes")
+    program(encoding, "import", "-", stdin=exported)
+    assert text in program("utf-8", "list", "-u", "maya").decode()
+
+
+def test_without_streams_a_command_still_does_its_work(tmp_path, answer):
+    command = [sys.executable, "-c", MAIN, "add", "Biscuit is a beagle", "-u", "maya", "--json"]
+    shell = 'exec "$@" <&- >&- 2>&-'
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell, "sh", *command, "--path", str(tmp_path / "store.db")], check=False
+    )
+    assert done.returncode == 0
+    assert len(answer("list")["results"]) == 1

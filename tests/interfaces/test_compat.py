@@ -129,6 +129,8 @@ for call in (memory.delete, lambda i: memory.update(i, data="x")):
 STRICT = [
     "memory.search('tea', user_id='u')",
     "memory.search('tea', filters={'n': 1})",
+    "memory.search('tea', filters=['user_id'])",
+    "memory.get_all(filters='user_id')",
     "memory.get_all(user_id='u')",
     "memory.add('tea')",
     "memory.add('tea', user_id='u', timestamp=1)",
@@ -158,6 +160,66 @@ except ValueError:
             dialect="mem0-2",
         )
         == "raised"
+    )
+
+
+def test_the_strict_dialect_takes_no_notice_of_a_limit_as_mem0_2_does(tmp_path: Path) -> None:
+    assert (
+        run(
+            tmp_path,
+            """
+from mem0 import Memory
+
+memory = Memory.from_config(config_dict={"version": "v1.1"})
+memory.add([f"I keep {n} bees on the roof" for n in range(2, 27)], user_id="u", infer=False)
+filters = {"user_id": "u"}
+print(len(memory.search("bees", filters=filters, limit=3, threshold=0)["results"]))
+print(len(memory.get_all(filters=filters, limit=3)["results"]))
+print(len(memory.get_all(filters=filters, limit=3, top_k=4)["results"]))
+""",
+            dialect="mem0-2",
+        )
+        == "20\n20\n4"
+    )
+
+
+def test_the_modules_are_whole(tmp_path: Path) -> None:
+    assert (
+        run(
+            tmp_path,
+            """
+import importlib.util
+import mem0, mem0.configs.base
+for name in ("mem0", "mem0.memory.main", "mem0.configs.base"):
+    print(importlib.util.find_spec(name).name, importlib.import_module(name).__spec__.submodule_search_locations)
+""",
+        )
+        == "mem0 []\nmem0.memory.main []\nmem0.configs.base []"
+    )
+
+
+def test_who_blocks_a_loop_is_shown_where(tmp_path: Path) -> None:
+    assert (
+        run(
+            tmp_path,
+            """
+import asyncio, warnings
+from mem0 import AsyncMemory, Memory
+
+async def demo():
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        memory = Memory()
+        print(memory.get("nobody"))
+    print(told[0].filename, told[0].lineno)
+    other = AsyncMemory.from_config(config_dict={})
+    print(await other.get("nobody"))
+    await other.close()
+
+asyncio.run(demo())
+""",
+        )
+        == "None\n<string> 11\nNone"
     )
 
 

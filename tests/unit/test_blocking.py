@@ -414,3 +414,18 @@ def test_an_interpreter_with_an_open_memory_ends_at_once(tmp_path, way):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == ("closed" if way == "used in a finaliser" else "")
+
+
+def test_closing_when_the_interpreter_is_going_is_silent(tmp_path):
+    script = """
+    class Holder:
+        def __init__(self):
+            self.ledger = Ledger(Path(sys.argv[1]))
+            self.ledger.add(1)
+        def __del__(self):
+            self.ledger.close()
+            print("closed", sys.is_finalizing(), flush=True)
+    holder = Holder()
+    """
+    done = python(script, tmp_path / "ledger.db")
+    assert (done.stderr, done.stdout) == ("", "closed True\n")

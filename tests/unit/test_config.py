@@ -88,6 +88,10 @@ def test_a_file_is_read(file):
 def test_a_file_that_cannot_be_read_or_is_no_toml_is_named(file, tmp_path):
     assert "cannot be read: No such file" in refused(tmp_path / "absent.toml")
     assert "is no TOML" in refused(file("store = = 1"))
+    for path in ("\0", "\ud800", "x" * 300):
+        told = refused(path)
+        assert "cannot be read" in told
+        assert len(told) < 1_000
 
 
 def test_the_environment_is_read(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -525,3 +526,59 @@ def test_a_caller_who_gives_up_leaves_nothing_half_done(run: Any) -> None:
         assert (await memory.doctor())["sound"]
 
     run(scenario)
+
+
+def test_upkeep_can_be_done_inside_async_with_on_a_store_of_another_model(tmp_path: Path) -> None:
+    def engine(dimensions: int) -> Engine:
+        return Engine(
+            store=SqliteStore(path=tmp_path / "memory.db"), embedder=HashEmbedder(dimensions=dimensions)
+        )
+
+    async def main() -> None:
+        async with engine(64) as before:
+            await before.add("The ship is white", user_id="u")
+        async with engine(32) as memory:
+            with pytest.raises(errors.ModelMismatch, match="reindex"):
+                await memory.search("ship", user_id="u")
+            assert (await memory.stats())["dimensions"] == 64
+            assert "reindex" in (await memory.doctor())["advice"][0]
+            assert len([record async for record in memory.export_records()]) == 3
+            assert (await memory.backup(tmp_path / "copy.db"))["bytes"] > 0
+            assert (await memory.reindex())["reindexed"] == 1
+            assert (await memory.search("ship", user_id="u"))["results"]
+
+    asyncio.run(main())
+
+
+def test_a_place_where_no_store_can_be_is_told_on_entering(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("a shopping list, not a database\n" * 100)
+
+    async def main() -> None:
+        with pytest.raises(errors.NotAStore):
+            async with Engine(store=SqliteStore(path=tmp_path / "notes.txt")):
+                pass
+
+    asyncio.run(main())
+
+
+def test_closing_while_searches_load_indexes_cancels_nobody(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = SqliteStore(path=tmp_path / "memory.db")
+        users = [f"u{n}" for n in range(6)]
+        async with Engine(store=store) as memory:
+            for user in users:
+                await memory.add(
+                    [{"role": "user", "content": f"Note {n} on subject {n % 7}."} for n in range(600)],
+                    user_id=user,
+                )
+        memory = Engine(store=SqliteStore(path=tmp_path / "memory.db"), settings=Settings(workers=1))
+        hold = threading.Event()
+        held = asyncio.create_task(memory._work(hold.wait))
+        searches = [asyncio.create_task(memory.search("subject 3", user_id=user)) for user in users]
+        await asyncio.sleep(0.2)  # the indexes wait for their turn now
+        await memory.close()
+        hold.set()
+        for answer in await asyncio.gather(held, *searches, return_exceptions=True):
+            assert isinstance(answer, (bool, dict, errors.Closed)), repr(answer)
+
+    asyncio.run(main())

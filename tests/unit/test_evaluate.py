@@ -168,6 +168,14 @@ def test_a_conversation_of_another_form_is_refused_with_its_line(change, message
         read_conversations([json.dumps(CONVERSATION), json.dumps(CONVERSATION | change)])
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5_000])
+def test_json_that_no_parser_takes_is_refused_in_words(text):
+    with pytest.raises(InvalidInput, match="line 2: not JSON"):
+        read_conversations(["", text])
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        read_longmemeval(text)
+
+
 def test_a_line_that_is_not_json_is_named():
     with pytest.raises(InvalidInput, match="line 3: not JSON"):
         read_questions([json.dumps(QUESTION), "", "{"])

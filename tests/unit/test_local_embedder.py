@@ -135,7 +135,9 @@ def test_a_damaged_file_is_found_by_its_hash(copy, name):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"name": "all-MiniLM-L6-v2-int8", "version": "1"}', "\0"]
+    "content",
+    ["", "[]", "{}", '{"name": "all-MiniLM-L6-v2-int8", "version": "1"}', "\0", "[" * 100_000],
+    ids=range(6),
 )
 def test_a_damaged_manifest_is_no_model(copy, content):
     (copy / modelfiles.MANIFEST).write_text(content)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -184,9 +186,17 @@ def test_what_is_no_record_is_refused_by_line(record: object) -> None:
 
 
 def test_records_are_something_that_can_be_gone_through() -> None:
+    given = [record_of(record) for record in RECORDS]
+
+    async def later() -> AsyncIterator[object]:
+        for record in given:
+            yield record
+
+    async def read(records: Any) -> list[object]:
+        return [made.record async for made in from_records(records, "t")]
+
     for value in (None, 5):
         with pytest.raises(InvalidInput, match="records is a "):
-            from_records(value, "t")  # type: ignore[arg-type]  # the very mistake
-    assert [made.record for made in from_records([record_of(record) for record in RECORDS], "t")] == list(
-        RECORDS
-    )
+            asyncio.run(read(value))
+    for records in (given, iter(given), later()):
+        assert asyncio.run(read(records)) == list(RECORDS)

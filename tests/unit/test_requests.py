@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from perdure.engine import requests
+from perdure.engine.messages import hear
 from perdure.engine.scoping import scope_of
 from perdure.errors import InvalidInput
+
+NOW = datetime(2025, 5, 1, tzinfo=UTC)
 
 
 def deep(depth: int) -> dict[str, Any]:
@@ -52,3 +57,37 @@ BEYOND = [-1, 2**63, 10**5000, -(10**5000), True, 1.5, "3", None]
 def test_what_no_store_can_count_to_is_refused(value: object) -> None:
     with pytest.raises(InvalidInput, match="offset="):
         requests.count(value, "offset")
+
+
+class Secretive:
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "value", [10**5000, "x" * 2_000_000, b"x" * 2_000_000, Secretive(), deep(5_000)], ids=range(5)
+)
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda value: requests.limit(value, None, 10),
+        lambda value: requests.limit(value, 3, 10),
+        lambda value: requests.count(value, "offset"),
+        lambda value: requests.threshold(value, 0.1),
+        lambda value: requests.identifier([value]),
+        lambda value: requests.file_path([value]),
+        lambda value: requests.moment(value, "as_of"),
+        lambda value: hear(
+            {"role": value, "content": "x"},
+            scope_of("t", {"user_id": "u"}),
+            now=NOW,
+            said_at=NOW,
+            max_bytes=100,
+        ),
+    ],
+    ids=["top_k", "both", "offset", "threshold", "memory_id", "path", "as_of", "role"],
+)
+def test_no_value_is_echoed_whole(take: Callable[[Any], object], value: object) -> None:
+    with pytest.raises(InvalidInput) as told:
+        take(value)
+    assert len(str(told.value)) < 500

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +15,15 @@ from perdure.cli import care, demo, evaluation, files, memories, output, prompts
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 """The root of typer's own complaints, which is not exported: BadParameter, UsageError, this."""
 
-WRONG_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+WRONG_FILE = {
+    errno.ENOENT,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
 """A file that was named on the command line and cannot be used: another name mends the call."""
 
 WELCOME = """\
@@ -66,6 +74,7 @@ def _start(
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command; an error becomes one line on stderr, and its exit code."""
+    output.prepare()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="perdure", standalone_mode=False)
@@ -93,13 +102,13 @@ def _told(error: Exception) -> tuple[str, str, int]:
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         told = f"{error.filename}: {reason}" if error.filename else reason
-        return ("InvalidInput", told, 2) if isinstance(error, WRONG_FILE) else ("OSError", told, 1)
+        return ("InvalidInput", told, 2) if error.errno in WRONG_FILE else ("OSError", told, 1)
     place = "a fault of Perdure itself; PERDURE_DEBUG=1 shows where"
     return "InternalError", f"{type(error).__name__}: {error} ({place})", 1
 
 
 def _complain(kind: str, text: str, *, machine: bool) -> None:
     if machine:
-        sys.stderr.write(json.dumps({"error": {"type": kind, "message": text}}, ensure_ascii=False) + "\n")
+        sys.stderr.write(output.as_json({"error": {"type": kind, "message": text}}, sys.stderr))
     else:
         output.err().print(output.line(("error: ", "bold red"), " ".join(text.split())), soft_wrap=True)

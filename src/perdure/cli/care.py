@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli import output, views
-from perdure.cli.options import ConfigFile, Json, StorePath, Yes
+from perdure.cli.options import Agent, App, ConfigFile, Json, Run, StorePath, User, Yes, ids
 from perdure.cli.service import Where, call
 
 PANEL = "Care"
@@ -70,6 +70,29 @@ def retry(
     output.say(machine, done, views.retried)
     if done["pending"]:
         raise typer.Exit(5)
+
+
+@app.command("re-extract", rich_help_panel=PANEL)
+def re_extract(
+    *,
+    user: User = None,
+    agent: Agent = None,
+    run: Run = None,
+    app_id: App = None,
+    prompt: Annotated[str | None, typer.Option(help="What the model is told besides.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Store the difference.")] = False,
+    path: StorePath = None,
+    config: ConfigFile = None,
+    machine: Json = False,
+) -> None:
+    """Learn again from the messages that are kept, with the present model.
+
+    Shows what would come and what would go; --apply does it.
+    """
+    whose = ids(user, agent, run, app_id)
+    with output.progress("Learning again", machine=machine):
+        made = call(Where(path, config), lambda memory: memory.reextract(**whose, prompt=prompt, apply=apply))
+    output.say(machine, made, views.reextracted)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perdure.cli import output, views
-from perdure.cli.options import ConfigFile, Json
+from perdure.cli.options import ConfigFile, Json, text_of
 from perdure.cli.service import Where, call
 from perdure.errors import InvalidInput
 
@@ -90,10 +90,10 @@ def _data(
     if form == "longmemeval":
         if file is None:
             raise InvalidInput("--format longmemeval needs its FILE")
-        return read_longmemeval(file.read_text(encoding="utf-8"))
+        return read_longmemeval(text_of(file))
     if form != "jsonl":
         raise InvalidInput(f"--format {form!r}: known are jsonl and longmemeval")
     if conversations is None or questions is None:
         raise InvalidInput("give --conversations FILE and --questions FILE, or --format longmemeval FILE")
-    with conversations.open(encoding="utf-8") as told, questions.open(encoding="utf-8") as asked:
-        return read_conversations(told), read_questions(asked)
+    told, asked = (text_of(lines).split("\n") for lines in (conversations, questions))
+    return read_conversations(told), read_questions(asked)

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from perdure.cli import output, views
-from perdure.cli.options import Agent, App, ConfigFile, Ids, Json, Run, StorePath, User, Yes, given, ids, zone
+from perdure.cli.options import (
+    Agent,
+    App,
+    ConfigFile,
+    Ids,
+    Json,
+    Run,
+    StorePath,
+    User,
+    Yes,
+    given,
+    ids,
+    text_of,
+    zone,
+)
 from perdure.cli.service import Where, call
 from perdure.errors import InvalidInput
+from perdure.ids import new_id
 
 if TYPE_CHECKING:
     from perdure import AsyncMemory
@@ -65,7 +80,7 @@ def import_(
     The same file imported twice is stored once. A transcript is messages in JSON, ChatGPT's conversations.json, or text in which a name and a colon
     start each message.
     """
-    text = _text(file)
+    text = text_of(file)
     where, whose = Where(path, config), ids(user, agent, run, app_id)
     if form == "records" or (form == "auto" and _is_export(text)):
         _import_records(text, where, whose, dry_run=dry_run, machine=machine)
@@ -101,6 +116,7 @@ def export(
     agent: Agent = None,
     run: Run = None,
     app_id: App = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
     path: StorePath = None,
     config: ConfigFile = None,
     machine: Json = False,
@@ -113,13 +129,11 @@ def export(
         raise InvalidInput(
             "--json and an export to stdout exclude each other: the export is JSON lines already"
         )
-    if file.is_dir():
-        raise InvalidInput(f"{file} is a directory: give the name of a file in it")
-    if not file.parent.is_dir():
-        raise InvalidInput(f"{file.parent}: there is no such directory; create it first")
-    whose = ids(user, agent, run, app_id)
+    where, whose = Where(path, config), ids(user, agent, run, app_id)
+    if str(file) != "-":
+        _check_target(file, where, force=force)
     with output.progress("Exporting", machine=machine) as report:
-        count = call(Where(path, config), lambda memory: _write(memory, file, whose, report))
+        count = call(where, lambda memory: _write(memory, file, whose, report))
     if str(file) != "-":
         output.say(machine, {"path": str(file), "records": count}, views.facts)
 
@@ -158,21 +172,12 @@ def restore(
         raise InvalidInput(f"{file}: there is no such file")
     target = Where(path, config).file()
     output.confirm(f"Replace {target} by {file}?", yes=yes)
-    part = target.with_name(f"{target.name}.restoring")
-    part.unlink(missing_ok=True)
-    call(Where(file, config, words_only=True), lambda memory: memory.backup(part))
-    aside = _set_aside(target)
-    part.replace(target)
-    output.say(
-        machine, {"restored": str(target), "from": str(file), "set_aside": aside and str(aside)}, views.facts
-    )
+    from perdure.stores.sqlite import restore_backup  # `--help` loads no store
 
-
-def _text(file: Path) -> str:
-    try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{file} is not UTF-8 (byte {error.start}): convert it first") from error
+    aside = target.with_name(f"{target.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    restore_backup(file, target, keep=aside)
+    kept = str(aside) if aside.exists() else None
+    output.say(machine, {"restored": str(target), "from": str(file), "set_aside": kept}, views.facts)
 
 
 def _is_export(text: str) -> bool:
@@ -187,7 +192,7 @@ def _is_export(text: str) -> bool:
 def _import_records(text: str, where: Where, whose: Ids, *, dry_run: bool, machine: bool) -> None:
     if given(**whose):
         raise InvalidInput("an export says itself whose memories it holds: leave --user and the others out")
-    lines = text.splitlines()
+    lines = text.removesuffix("\n").split("\n")  # a text may hold what Unicode calls the end of a line
     if dry_run:
         output.say(machine, {"records": sum(1 for _ in _records(lines))}, views.facts)
         return
@@ -259,40 +264,53 @@ def _key(number: int, session: Session) -> str:
     return f"import:{hashlib.sha256(content.encode()).hexdigest()}"
 
 
-async def _write(memory: AsyncMemory, file: Path, whose: Ids, report: output.Report) -> int:
-    """Write the records; a file is there whole or not at all."""
+def _check_target(file: Path, where: Where, *, force: bool) -> None:
+    """Refuse an export that would take the place of something that was not meant.
+
+    Raises:
+        InvalidInput: a directory, no directory around it, the store itself, or a file, unless it may be replaced.
+    """
+    if file.is_dir():
+        raise InvalidInput(f"{file} is a directory: give the name of a file in it")
+    if not file.parent.is_dir():
+        raise InvalidInput(f"{file.parent}: there is no such directory; create it first")
+    if any(_same(file, own) for own in where.files()):
+        raise InvalidInput(f"{file} is a file of the store itself: give another name")
+    if file.is_file() and not force:
+        raise InvalidInput(f"{file} exists: give the name of a new file, or --force to replace it")
+
+
+def _same(file: Path, other: Path) -> bool:
+    """Whether both names mean one file, which need not be there yet."""
+    if file.exists() and other.exists():
+        return file.samefile(other)
+    return file.resolve() == other.resolve()
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
+    """Where an export goes; a regular file is there whole or not at all, anything else is written into."""
     if str(file) == "-":
-        return await _write_lines(memory, sys.stdout.write, whose, report)
-    part = file.with_name(f"{file.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as lines:
-            count = await _write_lines(memory, lines.write, whose, report)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
-    return count
+        yield output.in_utf8(sys.stdout)
+    elif file.exists() and not file.is_file():  # a pipe or a device
+        with file.open("w", encoding="utf-8") as lines:
+            yield lines
+    else:
+        whole = file.resolve()  # a link stays one
+        part = whole.with_name(f".{new_id()}.partial")
+        try:
+            with part.open("w", encoding="utf-8") as lines:
+                yield lines
+            part.replace(whole)
+        finally:
+            part.unlink(missing_ok=True)
 
 
-async def _write_lines(
-    memory: AsyncMemory,
-    write: Callable[[str], int],
-    whose: Ids,
-    report: output.Report,
-) -> int:
+async def _write(memory: AsyncMemory, file: Path, whose: Ids, report: output.Report) -> int:
     count = 0
-    async for record in memory.export_records(**whose):
-        write(json.dumps(record, ensure_ascii=False) + "\n")
-        count += 1
-        report(count, None)
+    with _opened(file) as lines:
+        async for record in memory.export_records(**whose):
+            lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            count += 1
+            report(count, None)
     return count
-
-
-def _set_aside(store: Path) -> Path | None:
-    """Rename a store with its log, which must never meet another database of the same name; None: there is none."""
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    aside = store.with_name(f"{store.name}.before-{stamp}")
-    for suffix in ("-wal", "-shm", ""):  # the log first: without it the database is an older one, but whole
-        part = store.with_name(store.name + suffix)
-        if part.exists():
-            os.replace(part, aside.with_name(aside.name + suffix))  # noqa: PTH105  # renames over nothing, atomically
-    return aside if aside.exists() else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import typer
 
+from perdure.cli import output
 from perdure.errors import InvalidInput
 
 _WHERE, _WHOSE = "Where", "Whose"
@@ -111,3 +113,17 @@ def zone(name: str) -> tzinfo:
         raise InvalidInput(
             f"--timezone {name!r} is not known: give a name like Europe/Lisbon or UTC"
         ) from error
+
+
+def text_of(file: Path) -> str:
+    """What a file holds, or stdin.
+
+    Raises:
+        InvalidInput: it is not UTF-8.
+    """
+    try:
+        if str(file) == "-":
+            return output.in_utf8(sys.stdin).read().removeprefix("\ufeff")
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file} is not UTF-8 (byte {error.start}): convert it first") from error

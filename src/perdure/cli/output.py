@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import typer
 
@@ -67,7 +70,29 @@ def show(what: RenderableType) -> None:
 def say_json(answer: Any) -> None:
     """Give the answer as JSON: indented for a person who looks, in one line for a program."""
     indent = 2 if sys.stdout.isatty() else None
-    sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=indent, default=str) + "\n")
+    sys.stdout.write(as_json(answer, sys.stdout, indent=indent))
+
+
+def as_json(answer: Any, stream: TextIO, *, indent: int | None = None) -> str:
+    """One JSON text; what the stream's encoding may lack is escaped, so that nothing of it is lost."""
+    holds_all = (stream.encoding or "utf-8").lower().startswith("utf")
+    return json.dumps(answer, ensure_ascii=not holds_all, indent=indent, default=str) + "\n"
+
+
+def prepare() -> None:
+    """Make sure that there are streams, and that none of them refuses a letter after the work was done."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by who started us
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # until the process ends
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def in_utf8(stream: TextIO) -> TextIO:
+    """The stream, for files that are UTF-8 whatever the terminal is."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(encoding="utf-8")
+    return stream
 
 
 def confirm(question: str, *, yes: bool) -> None:

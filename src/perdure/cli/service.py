@@ -22,16 +22,12 @@ class Where:
 
     path: Path | None = None
     config: Path | None = None
-    words_only: bool = False
-    """Without a model, any store can be opened, whatever model its vectors are from."""
 
     def settings(self) -> Config:
         """The configuration that is meant; a path goes over the store that it names."""
         from perdure.config import Config, Role  # `--help` loads no engine
 
         config = Config.of(self.config)
-        if self.words_only:
-            config = replace(config, embedder=None)
         if self.path is None:
             return config
         options = config.store.options if config.store.provider == "sqlite" else {}
@@ -48,7 +44,13 @@ class Where:
             raise InvalidInput(
                 f"a store of the kind {store.provider!r} is not kept in one file: use its own tools"
             )
-        return Path(store.options["path"])
+        return Path(store.options["path"]).expanduser()
+
+    def files(self) -> list[Path]:
+        """All files in which the store is kept, as far as we know them."""
+        if self.settings().store.provider != "sqlite":
+            return []
+        return [Path(f"{self.file()}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
 
 
 def call(where: Where | Config, verb: Callable[[AsyncMemory], Awaitable[R]]) -> R:

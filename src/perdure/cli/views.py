@@ -46,6 +46,18 @@ def pending(jobs: Sequence[Mapping[str, Any]]) -> RenderableType:
     return Group(*rows)
 
 
+def reextracted(made: Mapping[str, Any]) -> RenderableType:
+    """What comes and what goes, as a difference."""
+    rows = [line(("- ", BAD), memory["memory"]) for memory in made["removed"]]
+    rows += [line(("+ ", GOOD), memory["memory"]) for memory in made["added"]]
+    rows += [line(("… ", "yellow"), reason) for reason in made["failed"]]
+    said = "stored" if made["applied"] else "nothing was stored; --apply does it"
+    rows.append(
+        line((f"{len(made['added'])} more, {len(made['removed'])} less, {made['kept']} kept: {said}", DIM))
+    )
+    return Group(*rows)
+
+
 def retried(done: Mapping[str, Any]) -> RenderableType:
     """How much was learned, and why the rest was not."""
     rows = [line(("✓ ", GOOD), f"{done['done']} done, {done['pending']} pending")]

@@ -7,7 +7,8 @@ import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from functools import cache, wraps
-from types import ModuleType
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from typing import Any, Literal, TypeAlias
 
 import perdure.memory
@@ -91,7 +92,10 @@ def _speaking(
 
 @_speaking(_blocking)
 class Memory(perdure.memory.Memory):
-    """mem0's `Memory`: blocking, and yet its answers may be awaited, as some of its documentation does."""
+    """mem0's `Memory`: blocking, and yet its answers may be awaited, as some of its documentation does.
+
+    Only what `get` says of an unknown id is None, as in mem0, which cannot be both: code asks `is None`.
+    """
 
     def __init__(self, config: MemoryConfig | Config | Mapping[str, Any] | None = None) -> None:
         """From mem0's configuration, or Perdure's."""
@@ -125,9 +129,11 @@ def install_as_mem0(compat: Dialect = "mem0") -> None:
         )
     _dialect = compat
     for name in _MODULES:
-        module = ModuleType(name, "Perdure, under mem0's name.")
+        spec = ModuleSpec(name, loader=None, origin=__file__, is_package=True)
+        module = module_from_spec(spec)
+        module.__doc__ = "Perdure, under mem0's name."
         vars(module).update(
-            __path__=[], __perdure__=True, Memory=Memory, AsyncMemory=AsyncMemory, MemoryConfig=MemoryConfig
+            __perdure__=True, Memory=Memory, AsyncMemory=AsyncMemory, MemoryConfig=MemoryConfig
         )
         sys.modules[name] = module
         parent, _, child = name.rpartition(".")
@@ -140,6 +146,7 @@ def _prepare(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     if _dialect == "mem0-2":
         refuse(name, args, kwargs)
         if name in ("search", "get_all"):
+            kwargs.pop("limit", None)  # mem0 2.x takes it, and takes no notice of it
             kwargs.setdefault("top_k", 20)
     for argument in _LLM_ONLY:
         if kwargs.pop(argument, None) is not None:
@@ -167,7 +174,7 @@ def _missing(name: str, error: NotFound) -> Any:
 def _mention_async() -> None:
     """Say once that a blocking verb was called inside a running loop."""
     warnings.warn(
-        "Memory blocks the event loop while it works; AsyncMemory is the class that does not", stacklevel=4
+        "Memory blocks the event loop while it works; AsyncMemory is the class that does not", stacklevel=3
     )
 
 

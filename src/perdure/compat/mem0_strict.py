@@ -38,6 +38,10 @@ def _ids_in_filters(verb: str, kwargs: Mapping[str, Any]) -> None:
             f"{verb}() takes {outside[0]} inside filters, as in filters={{{outside[0]!r}: ...}}"
         )
     filters = kwargs.get("filters") or {}
+    if not isinstance(filters, Mapping):
+        raise InvalidInput(
+            f"filters is a {type(filters).__name__}: give a dictionary, as in {{'user_id': ...}}"
+        )
     if not any(name in filters for name in _IDS):
         raise MissingScope(f"{verb}() needs user_id, agent_id or run_id inside filters")
     for name in _IDS:

@@ -6,13 +6,14 @@ import asyncio
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.embedders.modelfiles import DIMENSIONS, MODEL, find_model
 from perdure.errors import Closed, ModelUnavailable
+from perdure.threads import Threads
 
 if TYPE_CHECKING:  # onnxruntime and numpy are loaded with the model
     import numpy as np
@@ -90,18 +91,17 @@ class _Process:
         self._loading = threading.Lock()
         self._encoder: Encoder | None = None
         self._closed = False
-        self._executor = ThreadPoolExecutor(embedder.workers, thread_name_prefix="perdure-embed")
+        self._threads = Threads("embed", embedder.workers)
 
     def submit(self, texts: Sequence[str]) -> Future[NDArray[np.float32]]:
         if self._closed:
             raise Closed("This embedder was closed: make another one.")
-        return self._executor.submit(self._encode, texts)
+        return self._threads.submit(self._encode, texts)
 
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._executor.submit(self._forget)  # last in the queue: what was submitted still needs the model
-            self._executor.shutdown(wait=False)
+            self._threads.close(self._forget)  # after what was submitted, which still needs the model
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._loaded().encode(texts)

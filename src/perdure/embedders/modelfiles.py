@@ -68,7 +68,7 @@ def fault_of(directory: Path) -> str | None:
         return f"no {Path(error.filename).name}"
     except OSError as error:
         return f"unreadable, {error.strerror}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return f"a damaged {MANIFEST}"
     return f"a damaged {' and '.join(damaged)}" if damaged else None
 

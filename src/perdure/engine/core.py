@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from perdure.arguments import shown
 from perdure.engine import ingest, receipts, requests
 from perdure.engine.indexes import Indexes
 from perdure.engine.learning import Learner, Outcome
@@ -25,7 +25,7 @@ from perdure.engine.shape import (
 )
 from perdure.engine.turns import Turns
 from perdure.engine.words import ANALYZER_VERSION, pieces
-from perdure.errors import Closed, ConfigurationError, Conflict, ModelUnavailable, NotFound, Unavailable
+from perdure.errors import Closed, Conflict, ModelUnavailable, NotFound, Unavailable
 from perdure.ids import new_id
 from perdure.moments import iso
 from perdure.ports import (
@@ -34,8 +34,6 @@ from perdure.ports import (
     Committed,
     Embedder,
     Entry,
-    Job,
-    Jobs,
     Query,
     Reranker,
     Space,
@@ -43,13 +41,13 @@ from perdure.ports import (
     Write,
 )
 from perdure.settings import Settings
+from perdure.threads import Threads
 from perdure.types import Memory, Turn, said, utc_now
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-JOBS_AT_ONCE = 8
 ATTEMPTS = 5
 """How often a change is tried again when somebody else changed the same memory first."""
 
@@ -71,7 +69,7 @@ class Core:
         self._embedder = embedder
         self._settings = settings or Settings()
         self._clock = clock
-        self._threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="perdure-rank")
+        self._threads = Threads("rank", self._settings.workers)
         self._indexes = Indexes(
             store,
             dimensions=embedder.dimensions if embedder else None,
@@ -99,7 +97,7 @@ class Core:
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        await self._open(check_space=False)  # `reindex` and its like are for stores of another space
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -117,7 +115,7 @@ class Core:
             await self._reranker.aclose()
         if self._llm is not None:
             await self._llm.aclose()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         self._indexes.drop()
 
     @property
@@ -152,7 +150,7 @@ class Core:
             await asyncio.shield(opening)
 
     async def _work(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        return await self._threads.run(function, *args)
 
     async def _embedded(self, texts: Sequence[str], entries: Sequence[Entry]) -> list[Entry]:
         """The entries with the vectors of their texts, embedded in one batch."""
@@ -270,7 +268,7 @@ class Core:
     async def _known(self, memory_id: str) -> Memory:
         memory = await self._store.get(self._settings.tenant, requests.identifier(memory_id))
         if memory is None:
-            raise NotFound(f"no memory has the id {memory_id!r}")
+            raise NotFound(f"no memory has the id {shown(memory_id)}")
         return memory
 
     async def _current(self, memory_id: str) -> Memory:
@@ -316,26 +314,6 @@ class Core:
             for m in found
             if m is not None and m.retired_at is None
         ]
-
-    async def _jobs(self, limit: int | None) -> list[Job]:
-        if not isinstance(self._store, Jobs):
-            return []
-        return await self._store.jobs(self._settings.tenant, limit=limit)
-
-    async def _retried(self, jobs: Sequence[Job]) -> dict[str, Any]:
-        """Do these jobs, a few at a time."""
-        if self._learner is None:
-            raise ConfigurationError(
-                "there is no language model to learn with: configure llm, as in {'llm': {'provider': 'openai', ...}}"
-            )
-        done, left = 0, []
-        for start in range(0, len(jobs), JOBS_AT_ONCE):
-            outcomes = await asyncio.gather(
-                *(self._learner.learn(job) for job in jobs[start : start + JOBS_AT_ONCE])
-            )
-            left += [outcome.pending for outcome in outcomes if outcome.pending is not None]
-            done += sum(outcome.pending is None for outcome in outcomes)
-        return {"done": done, "pending": len(left), "reasons": list(dict.fromkeys(left))}
 
     async def _retire(self, memories: Sequence[Memory]) -> int:
         """Retire these versions; what somebody else changed meanwhile is left to the next look."""

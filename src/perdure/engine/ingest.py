@@ -76,6 +76,7 @@ def revise(memory: Memory, text: str, *, now: datetime) -> tuple[Memory, Entry]:
         version=memory.version + 1,
         recorded_at=now,
         salience=1.0,  # somebody took the trouble to write it
+        derived_by=None,
     )
     return revised, entry
 

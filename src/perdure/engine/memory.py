@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from perdure.arguments import verb
+from perdure.arguments import shown, verb
 from perdure.engine import ingest, receipts, requests, upkeep
 from perdure.engine.messages import Messages, hear
 from perdure.engine.prompting import Prompting
+from perdure.engine.relearning import Relearning
 from perdure.engine.requests import KEEP, Keep, When
 from perdure.engine.scoping import ids, insist, scope_of
 from perdure.engine.shape import (
     Added,
     ChangeDict,
     MemoryDict,
-    PendingDict,
     Results,
     change_dict,
     memory_dict,
-    pending_dict,
 )
 from perdure.errors import InvalidInput, NotFound, StoreUnwritable
 from perdure.moments import iso
@@ -33,7 +32,7 @@ WRITES_AT_ONCE = 2_000
 """A change of many memories goes in batches of so many, so that others can write in between."""
 
 
-class Engine(Prompting):
+class Engine(Prompting, Relearning):
     """A memory over a store, an embedder and a reranker; every verb is asynchronous.
 
     Times may be given as datetimes, dates, ISO 8601 or seconds since 1970; those without a zone are UTC.
@@ -391,30 +390,6 @@ class Engine(Prompting):
         }
 
     @verb
-    async def pending(self, *, limit: int | None = None) -> list[PendingDict]:
-        """What is still to be learned from messages that are kept, oldest first, and why; `retry` does it."""
-        await self._open()
-        most = None if limit is None else requests.count(limit, "limit", most=requests.MAX_RESULTS)
-        return [pending_dict(job) for job in await self._jobs(most)]
-
-    @verb
-    async def retry(self, event_id: str | None = None) -> dict[str, Any]:
-        """Learn now what is pending, or one add's part of it.
-
-        Raises:
-            NotFound: nothing is pending under that `event_id`.
-            ConfigurationError: there is no language model.
-        """
-        await self._open()
-        jobs = await self._jobs(None)
-        if event_id is not None:
-            wanted = requests.identifier(event_id)
-            jobs = [job for job in jobs if job.id == wanted]
-            if not jobs:
-                raise NotFound(f"nothing is pending under the event id {wanted[:80]!r}")
-        return await self._retried(jobs)
-
-    @verb
     async def history(self, memory_id: str) -> list[ChangeDict]:
         """All that happened to a memory, oldest first.
 
@@ -424,7 +399,7 @@ class Engine(Prompting):
         await self._open()
         changes = await self._store.history(self._settings.tenant, requests.identifier(memory_id))
         if not changes:
-            raise NotFound(f"no memory has the id {memory_id!r}")
+            raise NotFound(f"no memory has the id {shown(memory_id)}")
         return [change_dict(change) for change in changes]
 
     @verb
@@ -502,8 +477,14 @@ class Engine(Prompting):
         return records()
 
     @verb
-    async def import_records(self, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-        """Put exported records in, as they were: ids, times, versions and history. Known ones are left alone."""
+    async def import_records(
+        self, records: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Put exported records in, as they were: ids, times, versions and history. Known ones are left alone.
+
+        Args:
+            records: what `export_records` gave: a list, a generator, or an asynchronous one.
+        """
         await self._open()
         counts = await upkeep.imported(self._store, records, self._entries_at_hand, self._settings.tenant)
         return {"imported": counts}

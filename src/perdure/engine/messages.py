@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from perdure.arguments import shown
 from perdure.engine.recalled import without_recalled
 from perdure.errors import InvalidInput, TooLarge
 from perdure.ids import new_id
@@ -209,7 +210,7 @@ def _role(message: Mapping[str, Any], where: str) -> str:
     role = message.get("role", "user")
     known = ROLES.get(role.lower()) if isinstance(role, str) else None
     if known is None:
-        raise InvalidInput(f"{where} has the role {role!r}: roles are user, assistant, tool and system; "
+        raise InvalidInput(f"{where} has the role {shown(role)}: roles are user, assistant, tool and system; "
                            "who speaks goes into 'name'")  # fmt: skip
     return known
 

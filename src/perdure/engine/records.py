@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, asdict, fields, replace
 from datetime import datetime
 from typing import Any, TypeAlias, get_args
@@ -47,17 +47,18 @@ def to_record(export: Export) -> dict[str, Any]:
     return {"perdure": FORMAT, "type": kind, "owner": export.partition.owner, **record}
 
 
-def from_records(records: Iterable[object], tenant: str) -> Iterator[Export]:
+async def from_records(
+    records: Iterable[object] | AsyncIterable[object], tenant: str
+) -> AsyncIterator[Export]:
     """The way back, line by line.
 
     Raises:
         InvalidInput: there are no lines at all; or, when its turn comes, a line is refused by `from_record`.
     """
-    if not isinstance(records, Iterable):
-        raise InvalidInput(
-            f"records is a {type(records).__name__}: give a list of what export_records() gave, or a generator"
-        )
-    return (from_record(record, tenant, line) for line, record in enumerate(records, 1))
+    line = 0
+    async for record in _each(records):
+        line += 1
+        yield from_record(record, tenant, line)
 
 
 def from_record(record: object, tenant: str, line: int) -> Export:
@@ -82,6 +83,19 @@ def from_record(record: object, tenant: str, line: int) -> Export:
     if not isinstance(made, Change):
         made = replace(made, scope=replace(made.scope, tenant=tenant))
     return Export(Partition(tenant, owner), made)
+
+
+async def _each(records: Iterable[object] | AsyncIterable[object]) -> AsyncIterator[object]:
+    if isinstance(records, AsyncIterable):
+        async for record in records:
+            yield record
+    elif isinstance(records, Iterable):
+        for record in records:
+            yield record
+    else:
+        raise InvalidInput(
+            f"records is a {type(records).__name__}: give a list of what export_records() gave, or a generator"
+        )
 
 
 def _plain(value: object) -> Any:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from perdure.arguments import shown
 from perdure.engine.messages import bounded, clean, json_copy
 from perdure.errors import InvalidInput
 from perdure.filters import Filter, parse
@@ -39,7 +40,9 @@ def moment(value: When | None, name: str, *, day_end: bool = False) -> datetime 
 def limit(top_k: int | None, limit: int | None, default: int) -> int:
     """How many results: `top_k` and `limit` are two names of one argument."""
     if top_k is not None and limit is not None and top_k != limit:
-        raise InvalidInput(f"top_k={top_k} and limit={limit} are two names of one argument: give one of them")
+        raise InvalidInput(
+            f"top_k={shown(top_k)} and limit={shown(limit)} are two names of one argument: give one of them"
+        )
     if top_k is None and limit is None:
         return default
     name, asked = ("top_k", top_k) if top_k is not None else ("limit", limit)
@@ -49,10 +52,9 @@ def limit(top_k: int | None, limit: int | None, default: int) -> int:
 def count(value: object, name: str, *, most: int = MAX_WHOLE) -> int:
     """A whole number from 0 on."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidInput(f"{name}={value!r}: give a whole number")
+        raise InvalidInput(f"{name}={shown(value)}: give a whole number")
     if not 0 <= value <= most:
-        shown = value if abs(value) <= MAX_WHOLE else "…"  # thousands of digits cannot even be shown
-        raise InvalidInput(f"{name}={shown}: give a number from 0 to {most:,}")
+        raise InvalidInput(f"{name}={shown(value)}: give a number from 0 to {most:,}")
     return value
 
 
@@ -61,7 +63,7 @@ def threshold(value: object, default: float) -> float:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise InvalidInput(f"threshold={value!r}: give a number from 0 to 1")
+        raise InvalidInput(f"threshold={shown(value)}: give a number from 0 to 1")
     return float(value)
 
 
@@ -84,15 +86,15 @@ def queries(values: object) -> Sequence[str]:
 def identifier(value: object) -> str:
     """A memory's id."""
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInput(f"memory_id={value!r}: give the id of a memory, as results show it")
+        raise InvalidInput(f"memory_id={shown(value)}: give the id of a memory, as results show it")
     return clean(value.strip(), "memory_id")
 
 
 def file_path(value: object) -> Path:
     """The place of a file; `~` is the user's home."""
-    if not isinstance(value, (str, os.PathLike)) or not str(value).strip() or "\0" in str(value):
-        raise InvalidInput(f"path={str(value)[:40]!r}: give the name of a file")
-    return Path(value).expanduser()
+    if isinstance(value, (str, os.PathLike)) and str(value).strip() and "\0" not in str(value):
+        return Path(value).expanduser()
+    raise InvalidInput(f"path={shown(value)}: give the name of a file")
 
 
 def idempotency(key: object) -> str | None:

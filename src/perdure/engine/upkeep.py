@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any, TypeVar
 
 from perdure.engine.records import from_records, to_record
@@ -113,13 +112,16 @@ async def exported(
 
 
 async def imported(
-    store: Store, records: Iterable[Mapping[str, Any]], make: MakeEntries, tenant: str
+    store: Store,
+    records: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+    make: MakeEntries,
+    tenant: str,
 ) -> dict[str, int]:
     """Put exported records in as they were; answers how many of each kind were read and how many were new."""
     if not isinstance(store, Exports):
         raise InvalidInput(f"{type(store).__name__} cannot take an import")
     counts = {"turns": 0, "memories": 0, "changes": 0, "new": 0}
-    for page in _pages(from_records(records, tenant), PAGE):
+    async for page in _pages(from_records(records, tenant), PAGE):
         entries = await _entries(page, make)
         counts["new"] += await store.restore(page, entries)
         for export in page:
@@ -137,9 +139,14 @@ async def _entries(page: Sequence[Export], make: MakeEntries) -> list[Entry | No
     return [made.get(id(export.record)) for export in page]
 
 
-def _pages(items: Iterable[Item], size: int) -> Iterable[list[Item]]:
-    iterator = iter(items)
-    while page := list(islice(iterator, size)):
+async def _pages(items: AsyncIterable[Item], size: int) -> AsyncIterator[list[Item]]:
+    page: list[Item] = []
+    async for item in items:
+        page.append(item)
+        if len(page) == size:
+            yield page
+            page = []
+    if page:
         yield page
 
 

@@ -88,6 +88,8 @@ def read_longmemeval(text: str) -> tuple[list[Conversation], list[Question]]:
         items = json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidInput(f"line {error.lineno}: not JSON ({error.msg})") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or nested too deeply
+        raise InvalidInput(f"this JSON cannot be read: {error}") from error
     if not isinstance(items, list):
         raise InvalidInput(
             "expected LongMemEval's JSON: a list of questions, each with its haystack_sessions"
@@ -124,9 +126,10 @@ def _objects(lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
         if line.strip():
             try:
                 yield f"line {number}", json.loads(line)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
+                reason = error.msg if isinstance(error, json.JSONDecodeError) else error
                 raise InvalidInput(
-                    f"line {number}: not JSON ({error.msg}); expected one object a line"
+                    f"line {number}: not JSON ({reason}); expected one object a line"
                 ) from error
 
 

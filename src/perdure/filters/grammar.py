@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from perdure.arguments import shown
 from perdure.errors import InvalidFilter, InvalidInput
 from perdure.filters.tree import (
     EVERYTHING,
@@ -126,7 +127,7 @@ class _Target:
     path: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return _show(self.name)
+        return shown(self.name)
 
     @property
     def name(self) -> str:
@@ -173,23 +174,23 @@ _JUNCTIONS: Final[Mapping[str, Callable[[str, Any], Filter]]] = {
 def _dotted(name: str) -> tuple[str, ...]:
     path = tuple(name.split(".")[1:])
     if not all(path):
-        raise InvalidFilter(f"{_show(name)} has an empty part: write 'metadata.key' or 'metadata.key.inner'")
+        raise InvalidFilter(f"{shown(name)} has an empty part: write 'metadata.key' or 'metadata.key.inner'")
     return path
 
 
 def _check_bare(name: str) -> None:
     """A name that is no field may be a metadata key, unless it looks like a slip."""
     if not name or name.startswith("$") or _is_operator_like(name):
-        raise InvalidFilter(f"{_show(name)} is no field: {_HOW_TO_COMPARE}. {_listing()}")
+        raise InvalidFilter(f"{shown(name)} is no field: {_HOW_TO_COMPARE}. {_listing()}")
     if near := _near(name.split(".", maxsplit=1)[0]):
         raise InvalidFilter(
-            f"{_show(name)} is no field: did you mean {near!r}? A metadata key of that name is written "
-            f"{_show(f'metadata.{name}')}. {_listing()}"
+            f"{shown(name)} is no field: did you mean {near!r}? A metadata key of that name is written "
+            f"{shown(f'metadata.{name}')}. {_listing()}"
         )
     if "." in name:
         raise InvalidFilter(
-            f"{_show(name)} is no field: nested metadata is written {_show(f'metadata.{name}')}, and a metadata key "
-            f"with dots in it {{'metadata': {{{_show(name)}: ...}}}}"
+            f"{shown(name)} is no field: nested metadata is written {shown(f'metadata.{name}')}, and a metadata key "
+            f"with dots in it {{'metadata': {{{shown(name)}: ...}}}}"
         )
 
 
@@ -229,9 +230,9 @@ def _metadata(target: _Target, value: Any) -> Filter:
         _check_text(key, f"a key below {target}")
         if key.startswith("$") or key in _JUNCTIONS or key in OPERATORS or _is_operator_like(key):
             raise InvalidFilter(
-                f"{_show(key)} below {target} is neither an operator nor plainly a key: {_HOW_TO_COMPARE}; "
+                f"{shown(key)} below {target} is neither an operator nor plainly a key: {_HOW_TO_COMPARE}; "
                 f"AND, OR and NOT stand around fields; a metadata key of that name is written "
-                f"{_show(f'{target.name}.{key}')}"
+                f"{shown(f'{target.name}.{key}')}"
             )
     return conjoin(
         *(_metadata(_Target(target.field, (*target.path, key)), part) for key, part in value.items())
@@ -254,7 +255,7 @@ def _operators(target: _Target, tests: Mapping[Any, Any]) -> Filter:
                 if target.path
                 else ""
             )
-            raise InvalidFilter(f"{target} cannot be compared by {_show(name)}: {_HOW_TO_COMPARE}{nested}")
+            raise InvalidFilter(f"{target} cannot be compared by {shown(name)}: {_HOW_TO_COMPARE}{nested}")
     return conjoin(*(_READERS[name](target, name, value) for name, value in tests.items()))
 
 
@@ -355,7 +356,7 @@ def _operand(target: _Target, name: str, value: Any) -> Scalar:
 def _choice(target: _Target, value: Scalar) -> Scalar:
     choices = FIELDS[target.field].choices
     if choices and value not in choices:
-        raise InvalidFilter(f"{target} is one of {', '.join(choices)}; got {_show(value)}")
+        raise InvalidFilter(f"{target} is one of {', '.join(choices)}; got {shown(value)}")
     return value
 
 
@@ -398,8 +399,3 @@ def _check_text(text: str, what: str) -> str:
 
 def _a(value: object) -> str:
     return "None" if value is None else f"a value of type {type(value).__name__}"
-
-
-def _show(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
+from perdure.arguments import shown
 from perdure.engine.messages import ROLES
 from perdure.errors import InvalidInput
 from perdure.moments import parse_moment
@@ -47,7 +48,7 @@ def items(text: str) -> Iterator[Item]:
         if listed and text.startswith("]", at):
             if rest := _BETWEEN.search(text, at + 1):
                 raise InvalidInput(
-                    f"line {line}: {rest[0]!r} follows the end of the JSON list; expected nothing"
+                    f"line {line}: {shown(rest[0])} follows the end of the JSON list; expected nothing"
                 )
             return
         if at == len(text) and not listed:
@@ -121,8 +122,8 @@ def _message(value: object, where: str, zone: tzinfo) -> Message:
         raise InvalidInput(f"{where}: a {type(value).__name__}; expected {MESSAGES_FORM}")
     role, name = value.get("role"), value.get("name")
     if not isinstance(role, str) or role.lower() not in ROLES:
-        shown = "no role" if role is None else f"the role {role!r}"
-        raise InvalidInput(f"{where}: {shown}; expected one of {', '.join(ROLES)}")
+        told = "no role" if role is None else f"the role {shown(role)}"
+        raise InvalidInput(f"{where}: {told}; expected one of {', '.join(ROLES)}")
     if name is not None and not isinstance(name, str):
         raise InvalidInput(f"{where}: a name that is a {type(name).__name__}; expected a text")
     message = Message(role=role, content=_content(value.get("content"), where))
@@ -194,14 +195,14 @@ def _unsaid(said: Mapping[str, Any]) -> str | None:
     author, content, notes = said.get("author"), said.get("content"), said.get("metadata") or {}
     role = author.get("role") if isinstance(author, Mapping) else None
     if role not in ("user", "assistant"):
-        return f"a message of the role {role!r}"
+        return f"a message of the role {shown(role)}"
     if notes.get("is_visually_hidden_from_conversation") or notes.get("is_user_system_message"):
         return "hidden from the conversation"
     if said.get("recipient") not in (None, "all"):
         return "addressed to a tool"
     kind = content.get("content_type") if isinstance(content, Mapping) else None
     if not isinstance(content, Mapping) or kind not in ("text", "multimodal_text"):
-        return f"a content of the type {kind!r}"
+        return f"a content of the type {shown(kind)}"
     parts = content.get("parts")
     return None if isinstance(parts, list) and any(parts) else "no text"
 

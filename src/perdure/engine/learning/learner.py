@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from perdure.engine import ingest
 from perdure.engine.indexes import Indexes
+from perdure.engine.learning.again import Draft, portions, remembered
 from perdure.engine.learning.answer import Extraction, read
 from perdure.engine.learning.lines import Lines
 from perdure.engine.learning.prompt import VERSION, ask
@@ -112,7 +113,8 @@ class Learner:
             work = _Work(job=job, turns=tuple(turns), own=tuple(own), around=around)
             shown, earlier = await around.shown(own, self._clock())
             try:
-                extraction = await self._extract(work, shown, earlier)
+                wish = str(job.options.get("prompt") or "")
+                extraction = await self._asked(work.turns, shown, earlier, wish)
             except _Unanswered as failure:
                 return await self._leave(work, failure)
             texts = [*(memory.text for memory in own), *(fact.text for fact in extraction.facts)]
@@ -120,6 +122,21 @@ class Learner:
             await place.first()
             outcome = await self._commit(work, shown, extraction, vectors)
             return replace(outcome, dropped=(*outcome.dropped, *trouble))
+
+    async def draft(self, turns: Sequence[Turn], *, prompt: str = "") -> Draft:
+        """What would be known, had this model learned from these turns of one scope; nothing is stored."""
+        draft = Draft(by=self.derived_by, now=self._clock())
+        for portion, earlier in portions(turns):
+            shown = draft.shown
+            own = [remembered(turn) for turn in portion]
+            try:
+                extraction = await self._asked(portion, shown, earlier, prompt)
+            except _Unanswered as failure:
+                draft.missed.update({turn.id: failure.reason for turn in portion})
+                continue
+            vectors, _ = await self._embedded([fact.text for fact in extraction.facts])
+            draft.take_in(portion, own, shown, extraction.facts, vectors)
+        return draft
 
     async def _own(self, job: Job, turns: Sequence[Turn]) -> list[Memory]:
         """The current memories of turns; of those deleted meanwhile nothing is learned."""
@@ -132,7 +149,9 @@ class Learner:
             await self._store.commit(batch)
         return Outcome(dropped=("the turns were deleted meanwhile",))
 
-    async def _extract(self, work: _Work, shown: Sequence[Memory], earlier: Sequence[Turn]) -> Extraction:
+    async def _asked(
+        self, turns: Sequence[Turn], shown: Sequence[Memory], earlier: Sequence[Turn], prompt: str
+    ) -> Extraction:
         """What the model finds in the turns.
 
         Raises:
@@ -142,12 +161,12 @@ class Learner:
             "earlier": earlier,
             "near": shown,
             "categories": self._categories,
-            "wishes": (self._settings.instructions, str(work.job.options.get("prompt") or "")),
+            "wishes": (self._settings.instructions, prompt),
         }
         answer = None
         for again in (False, True):
             try:
-                completion = await self._llm.complete(ask(work.turns, again=again, **said))
+                completion = await self._llm.complete(ask(turns, again=again, **said))
             except (Unavailable, ModelUnavailable) as error:
                 raise _Unanswered(str(error), answer) from error
             except (
@@ -158,7 +177,7 @@ class Learner:
             try:
                 return read(
                     completion.text,
-                    turns=len(work.turns),
+                    turns=len(turns),
                     near=len(shown),
                     categories=self._categories,
                     most=self._settings.max_facts,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 _FENCE: Final = re.compile(r"```[a-zA-Z]*\s*(.*?)(?:```|\Z)", re.DOTALL)
@@ -45,14 +46,14 @@ def _nothing(_: str) -> None:
     """NaN and infinities are no values."""
 
 
-def _candidates(text: str) -> list[str]:
+def _candidates(text: str) -> Iterator[str]:
     text = _THOUGHT.sub("", text).strip().removeprefix("\ufeff")
-    fenced = [match[1] for match in _FENCE.finditer(text)]
-    found = [text]
-    for part in (*fenced, text, text.translate(_QUOTES)):
+    yield text
+    for part in (*(match[1] for match in _FENCE.finditer(text)), text, text.translate(_QUOTES)):
         begun = part[_start(part) :]
-        found += [begun, _closed(begun), _closed(_plainly(begun))]
-    return found
+        yield begun
+        yield _closed(begun)
+        yield _closed(_plainly(begun))
 
 
 def _start(text: str) -> int:

@@ -27,7 +27,9 @@ SHOWN: Final = 24
 """So many facts a model is shown at most: those that share words with the turns, and the newest."""
 NEWEST: Final = 8
 FOR_EACH: Final = 6
-"""So many facts each turn finds, and each new fact is compared with."""
+"""So many facts each new fact is compared with."""
+LOOKED_AT: Final = 4_000
+"""Characters of the turns whose words look for facts."""
 EARLIER: Final = 4
 """Turns before the new ones, for understanding."""
 COMPARED: Final = 0.5
@@ -96,13 +98,11 @@ def _chosen(index: PartitionIndex, own: Sequence[Memory], now: datetime) -> list
     rows = np.flatnonzero(facts)
     if len(rows) <= SHOWN:
         return [int(row) for row in rows]
-    visible = index.visible(micros(now))
-    found = [int(row) for row in rows[-NEWEST:]]
-    for memory in own:
-        ranking = Ranking(index, read_query(memory.text), visible=visible, with_vectors=False)
-        best = ranking.best(None, wanted=facts, limit=FOR_EACH)
-        found += [int(row) for row, strength in zip(best.rows, best.strengths, strict=True) if strength > 0]
-    return sorted(set(found[: 4 * SHOWN]))
+    query = read_query("\n".join(memory.text for memory in own)[:LOOKED_AT])
+    ranking = Ranking(index, query, visible=index.visible(micros(now)), with_vectors=False)
+    best = ranking.best(None, wanted=facts, limit=SHOWN - NEWEST)
+    found = [row for row, strength in zip(best.rows, best.strengths, strict=True) if strength > 0]
+    return sorted({int(row) for row in (*rows[-NEWEST:], *found)})
 
 
 def _before(index: PartitionIndex, own: Sequence[Memory]) -> list[int]:

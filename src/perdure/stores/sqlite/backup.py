@@ -38,13 +38,17 @@ def backup(connection: sqlite3.Connection, target: Path) -> None:
     _sync(target.parent)
 
 
-def restore_backup(backup: Path | str, into: Path | str) -> None:
+def restore_backup(backup: Path | str, into: Path | str, *, keep: Path | None = None) -> None:
     """Put a backup in the place of a store that nobody uses, or where there is none.
 
     The backup is checked first, and the old store is given up only when the copy is complete and on disk. An old
     store that is damaged is kept beside it, with `.damaged` at the end of its name.
 
+    Args:
+        keep: a name in the same directory under which the old store is kept, sound or damaged.
+
     Raises:
+        InvalidInput: there is no such backup, or it is the store itself.
         NotAStore: the backup is no store, or `into` is another program's database.
         StoreDamaged: the backup is corrupt; nothing was changed.
         StoreBusy: somebody uses the store.
@@ -52,6 +56,8 @@ def restore_backup(backup: Path | str, into: Path | str) -> None:
     source, place = (Path(path).expanduser().absolute() for path in (backup, into))
     if not source.is_file():
         raise InvalidInput(f"there is no backup {source}")
+    if place.exists() and place.samefile(source):
+        raise InvalidInput(f"{source} is the store itself: name a backup of it")
     check_place(place)
     try:
         if found := examine(source, newest=len(scripts())):
@@ -61,7 +67,7 @@ def restore_backup(backup: Path | str, into: Path | str) -> None:
     with _partial(place) as copy, closing(sqlite3.connect(source)) as connection:
         connection.execute("BEGIN")
         _copy(connection, copy)
-        _retire(place)
+        _retire(place, keep)
         copy.replace(place)
     _sync(place.parent)
 
@@ -95,7 +101,7 @@ def _counts(connection: sqlite3.Connection) -> list[int]:
     return [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES]
 
 
-def _retire(place: Path) -> None:
+def _retire(place: Path, keep: Path | None) -> None:
     """Make sure that nobody uses the store at `place`, and that no log of it is left to be taken for the new one's.
 
     Leaving the write-ahead log needs the file for itself: that tells whether anybody else has it open.
@@ -113,9 +119,11 @@ def _retire(place: Path) -> None:
             raise StoreBusy(f"{place} is in use: stop what uses it, then restore") from error
         if not isinstance(meaning, StoreDamaged | NotAStore):
             raise meaning from error
-        for suffix in ("-shm", "-wal", ""):
+        keep = keep or Path(f"{place}.damaged")
+    if keep is not None:
+        for suffix in ("-shm", "-wal", ""):  # a damaged store may have them
             if (old := Path(f"{place}{suffix}")).exists():
-                old.replace(f"{place}.damaged{suffix}")
+                old.replace(f"{keep}{suffix}")
 
 
 def _sync(path: Path) -> None:

@@ -25,6 +25,7 @@ from perdure.errors import (
     StoreUnwritable,
     TooLarge,
 )
+from perdure.stores.sqlite.identity import Identity
 
 APPLICATION_ID: Final = 0x50455244
 """`PERD`, in the file's header: this is what tells a store from any other database."""
@@ -51,14 +52,17 @@ class Opener:
     synchronous: Literal["FULL", "NORMAL"]
     busy_timeout: float
     page_size: int
+    identity: Identity
 
     def __call__(self) -> sqlite3.Connection:
         """A connection that is ready for transactions begun by hand.
 
         Raises:
             StoreUnwritable: no store can be there.
+            StoreError: an earlier connection had another file there.
             sqlite3.Error: see `explained`.
         """
+        self.identity.check()  # before a deleted store is made anew, and empty
         check_place(self.path)
         connection = sqlite3.connect(
             self.path,
@@ -67,6 +71,11 @@ class Opener:
             check_same_thread=False,  # a fork closes connections from the thread that forks
             cached_statements=256,
         )
+        try:
+            self.identity.learn()
+        except StoreError:
+            connection.close()
+            raise
         # secure_delete: what is erased is overwritten, not just unlinked. Sorting never goes to a temporary file,
         # from which nobody would erase it.
         for pragma in (

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from perdure.arguments import shown
 from perdure.errors import Conflict
 from perdure.moments import micros
 from perdure.ports import Entry, Export, Space
@@ -109,7 +110,7 @@ def _restore_memory(shelf: Shelf, memory: Memory, entry: Entry | None, space: in
     ).fetchall()
     if any(partition != shelf.id for *_, partition in versions):
         raise Conflict(
-            f"the memory {memory.id!r} belongs to somebody else here: nothing of this page was taken in"
+            f"the memory {shown(memory.id)} belongs to somebody else here: nothing of this page was taken in"
         )
     if any(version >= memory.version for version, *_ in versions):
         return False

@@ -10,14 +10,15 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from perdure.errors import Closed
+from perdure.errors import Closed, Unavailable
 from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, StoreStats
 from perdure.stores import sqlfilters
-from perdure.stores.sqlite import backup, check, commit, erase, exports, jobs, read, reindex, spaces
+from perdure.stores.sqlite import backup, check, commit, erase, exports, jobs, read, reindex, spaces, workers
 from perdure.stores.sqlite.connection import Opener, explained, identify
+from perdure.stores.sqlite.identity import Identity
 from perdure.stores.sqlite.migrations import scripts, upgrade
 from perdure.stores.sqlite.watch import Watch
-from perdure.stores.sqlite.workers import Crew, Serve, group_commit, plainly, snapshot
+from perdure.stores.sqlite.workers import Crew, Outcome, Serve, group_commit, plainly, snapshot
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
 T = TypeVar("T")
@@ -150,13 +151,18 @@ class SqliteStore:
         """Everything of a tenant, or of some partitions, as it was when the first record was taken."""
         self._check_open()
         crew = self._crew("export", serve=plainly)
-        pages: list[Iterator[list[Export]]] = []
+        begun: list[tuple[sqlite3.Connection, Iterator[list[Export]]]] = []
 
         def next_page(connection: sqlite3.Connection) -> list[Export] | None:
-            if not pages:
+            if not begun:
                 connection.execute("BEGIN")
-                pages.append(exports.pages(connection, tenant, partitions))
-            return next(pages[0], None)
+                begun.append((connection, exports.pages(connection, tenant, partitions)))
+            first, pages = begun[0]
+            if (
+                connection is not first
+            ):  # a fork closes all connections, and the snapshot is gone with its own
+                raise Unavailable("the export was cut off by a fork of this process: start it again")
+            return next(pages, None)
 
         try:
             while (page := await crew.do(next_page)) is not None:
@@ -229,11 +235,13 @@ class SqliteStore:
             synchronous=self.synchronous,
             busy_timeout=self.busy_timeout,
             page_size=self.page_size,
+            identity=Identity(self._file),
         )
 
     @cached_property
     def _use(self) -> _Use:
-        writer = Crew("write", self._connections, serve=group_commit, explain=self._explain, most=self.group)
+        serve = partial(_write_in_place, self._connections.identity)
+        writer = Crew("write", self._connections, serve=serve, explain=self._explain, most=self.group)
         readers = self._crew("read", serve=snapshot, threads=self.readers)
         return _Use(writer=writer, readers=readers, watch=Watch(replace(self._connections, busy_timeout=0)))
 
@@ -289,6 +297,13 @@ def _prepare(path: Path, connections: Opener, space: Space | None, connection: s
         connection.execute("BEGIN IMMEDIATE")
         spaces.adopt(connection, space)
         connection.execute("COMMIT")
+
+
+def _write_in_place(
+    identity: Identity, connection: sqlite3.Connection, writes: Sequence[workers.Job]
+) -> list[Outcome]:
+    identity.check()
+    return group_commit(connection, writes)
 
 
 def _reading(connections: Opener) -> sqlite3.Connection:

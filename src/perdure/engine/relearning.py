@@ -1,0 +1,139 @@
+"""The verbs for what was not learned yet, and for learning it once more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perdure.arguments import verb
+from perdure.engine import requests
+from perdure.engine.core import Core
+from perdure.engine.learning import Learner
+from perdure.engine.scoping import Reach, ids, insist
+from perdure.engine.shape import PendingDict, memory_dict, pending_dict
+from perdure.errors import ConfigurationError, NotFound
+from perdure.filters import conjoin, parse
+from perdure.ids import new_id
+from perdure.ports import Batch, Job, Jobs, Query
+from perdure.types import Memory, Scope, Turn
+
+JOBS_AT_ONCE = 8
+
+
+class Relearning(Core):
+    """Catching up with what is pending, and learning again with another model or prompt."""
+
+    @verb
+    async def pending(self, *, limit: int | None = None) -> list[PendingDict]:
+        """What is still to be learned from messages that are kept, oldest first, and why; `retry` does it."""
+        await self._open()
+        most = None if limit is None else requests.count(limit, "limit", most=requests.MAX_RESULTS)
+        return [pending_dict(job) for job in await self._jobs(most)]
+
+    @verb
+    async def retry(self, event_id: str | None = None) -> dict[str, Any]:
+        """Learn now what is pending, or one add's part of it.
+
+        Raises:
+            NotFound: nothing is pending under that `event_id`.
+            ConfigurationError: there is no language model.
+        """
+        await self._open()
+        jobs = await self._jobs(None)
+        if event_id is not None:
+            wanted = requests.identifier(event_id)
+            jobs = [job for job in jobs if job.id == wanted]
+            if not jobs:
+                raise NotFound(f"nothing is pending under the event id {wanted[:80]!r}")
+        return await self._retried(jobs)
+
+    @verb
+    async def reextract(
+        self,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        app_id: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        prompt: str | None = None,
+        apply: bool = False,
+    ) -> dict[str, Any]:
+        """Learn again, with the present model and prompt, from the messages that are kept; show the difference first.
+
+        What the model would not say any more is retired (its history keeps it), what it says besides is added, what
+        both say stays as it is. Facts whose words somebody changed, and those from elsewhere, are left alone.
+
+        Args:
+            prompt: what the model is told besides, as for `add`.
+            apply: store the difference; False only shows it, and the model is asked all the same.
+
+        Raises:
+            MissingScope: nobody is named.
+            ConfigurationError: there is no language model.
+            Conflict: somebody changed one of the facts meanwhile; what was stored before that stays.
+        """
+        asked = insist(self._reach(ids(user_id, agent_id, app_id, run_id), filters), "reextract")
+        wish, learner = requests.wish(prompt, self._settings.max_text_bytes), self._model_at_hand()
+        await self._open()
+        held = await self._all(asked, "fact")
+        made: dict[str, Any] = {"added": [], "removed": [], "kept": 0, "failed": [], "applied": apply}
+        for scope, turns in (await self._turns_by_scope(asked)).items():
+            draft = await learner.draft(turns, prompt=wish)
+            facts = [memory for memory in held if memory.scope == scope and memory.derived_by is not None]
+            writes, new, gone = draft.difference(facts, turns)
+            if apply and writes:
+                batch = Batch(id=new_id(), partition=scope.partition, at=self._clock(), writes=tuple(writes))
+                await self._store.commit(batch)
+            made["added"] += [memory_dict(memory) for memory in new]
+            made["removed"] += [memory_dict(memory) for memory in gone]
+            made["kept"] += len(facts) - len(gone)
+            made["failed"] += sorted(set(draft.missed.values()))
+        return made
+
+    async def _all(self, asked: Reach, kind: str) -> list[Memory]:
+        """The current memories of a kind within reach, oldest first, also those that are true no more."""
+        partitions = tuple(await self._recall.partitions(asked))
+        return await self._store.find(
+            Query(
+                tenant=asked.tenant,
+                filter=conjoin(asked.filter, parse({"kind": kind})),
+                partitions=partitions,
+                now=self._clock(),
+                show_superseded=True,
+                order="oldest",
+            )
+        )
+
+    async def _turns_by_scope(self, asked: Reach) -> dict[Scope, list[Turn]]:
+        memories = await self._all(asked, "turn")
+        turns = await self._store.turns(asked.tenant, [memory.id for memory in memories])
+        found: dict[Scope, list[Turn]] = {}
+        for turn in turns:
+            found.setdefault(turn.scope, []).append(turn)
+        return found
+
+    def _model_at_hand(self) -> Learner:
+        if self._learner is None:
+            raise ConfigurationError(
+                "there is no language model to learn with: configure llm, as in {'llm': {'provider': 'openai', ...}}"
+            )
+        return self._learner
+
+    async def _jobs(self, limit: int | None) -> list[Job]:
+        if not isinstance(self._store, Jobs):
+            return []
+        return await self._store.jobs(self._settings.tenant, limit=limit)
+
+    async def _retried(self, jobs: Sequence[Job]) -> dict[str, Any]:
+        """Do these jobs, a few at a time."""
+        learner = self._model_at_hand()
+        done, left = 0, []
+        for start in range(0, len(jobs), JOBS_AT_ONCE):
+            outcomes = await asyncio.gather(
+                *(learner.learn(job) for job in jobs[start : start + JOBS_AT_ONCE])
+            )
+            left += [outcome.pending for outcome in outcomes if outcome.pending is not None]
+            done += sum(outcome.pending is None for outcome in outcomes)
+        return {"done": done, "pending": len(left), "reasons": list(dict.fromkeys(left))}
