@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
-from perdure.engine.learning.repair import Unreadable, read_json
+from perdure.engine.learning.repair import Unreadable, found_in
 from perdure.errors import InvalidInput
 from perdure.moments import parse_moment
 from perdure.types import Claim, Relation
@@ -24,6 +24,8 @@ MAX_NAME: Final = 100
 """Characters of a subject, an attribute, a relation."""
 _NUMBER: Final = re.compile(r"\s*[TMtm]?\s*(\d{1,6})\s*\Z")
 _MONTH: Final = re.compile(r"(\d{4})(?:-(\d{2}))?\Z", re.ASCII)
+_FACTUAL: Final = frozenset({"turns", "subject", "attribute", "action"})
+"""Of these fields a fact has at least one beside its text."""
 _ACTIONS: Final[Mapping[str, Action]] = {
     **dict.fromkeys(("add", "new", "create", "insert"), "add"),
     **dict.fromkeys(("confirm", "none", "noop", "keep", "duplicate"), "confirm"),
@@ -58,17 +60,21 @@ class Extraction:
     """Why parts of the answer were not taken; no words of it."""
 
 
-def read(text: str, *, turns: int, near: int, categories: Collection[str], most: int) -> Extraction:
+def read(
+    text: str, *, turns: int, near: int, categories: Collection[str], most: int, cut: bool = False
+) -> Extraction:
     """What an answer says about so many new turns, having seen so many memories; at most so many facts.
 
     What it claims about turns and memories that there are not is dropped.
 
+    Args:
+        cut: the model is known to have been stopped.
+
     Raises:
         Unreadable: it is no JSON, or has nothing of the form that was asked for.
     """
-    answer = read_json(text)
-    facts, relations = _parts(answer)
-    dropped: list[str] = []
+    facts, relations, ended = _parts(text)
+    dropped = ["what came after the end of the answer, which was cut off"] if cut or ended else []
     taken: dict[int, Fact] = {}
     for number, item in enumerate(facts, 1):
         if len(taken) == most:
@@ -87,16 +93,30 @@ def read(text: str, *, turns: int, near: int, categories: Collection[str], most:
     )
 
 
-def _parts(answer: Any) -> tuple[list[Any], list[Any]]:
-    """The facts and the relations, also of an answer that is the list of facts, or has one fact's fields."""
-    if isinstance(answer, list):
-        return answer, []
-    facts, relations = answer.get("facts", answer.get("memory")), answer.get("relations")
-    if facts is None and isinstance(answer.get("text"), str):
-        facts = [answer]
-    if not isinstance(facts, list):
-        raise Unreadable("it has no list of facts")
-    return facts, relations if isinstance(relations, list) else []
+def _parts(text: str) -> tuple[list[Any], list[Any], bool]:
+    """The facts, the relations, and whether the answer was cut off.
+
+    They stand in the first object that has a list of facts, or has one fact's own fields, or in a list of facts.
+
+    Raises:
+        Unreadable: there is none of these.
+    """
+    reason = "it holds no JSON object"
+    for value, cut in found_in(text):
+        if isinstance(value, list):
+            return value, [], cut
+        value = next(filter(_has_facts, value.values()), value)  # noqa: PLW2901  # as {"answer": {"facts": ...}}
+        facts, relations = value.get("facts", value.get("memory")), value.get("relations")
+        if not isinstance(facts, list) and isinstance(value.get("text"), str) and _FACTUAL & value.keys():
+            facts = [value]
+        if isinstance(facts, list):
+            return facts, relations if isinstance(relations, list) else [], cut
+        reason = "it has no list of facts"
+    raise Unreadable(reason)
+
+
+def _has_facts(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("facts"), list)
 
 
 def _fact(item: Any, *, turns: int, near: int, categories: Collection[str]) -> Fact:

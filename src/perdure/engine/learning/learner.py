@@ -181,6 +181,7 @@ class Learner:
                     near=len(shown),
                     categories=self._categories,
                     most=self._settings.max_facts,
+                    cut=completion.cut,
                 )
             except Unreadable as error:
                 reason = f"the answer of {self._llm.model} cannot be read: {error}"

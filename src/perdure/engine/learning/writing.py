@@ -56,8 +56,7 @@ class Writing:
                     changed[decision.replaces.id] = self._closed(decision.replaces, write.memory)
             elif isinstance(decision, Confirm):
                 made = decision.memory.id
-                if made not in changed:
-                    changed[made] = self._confirmed(decision)
+                changed[made] = self._confirmed(decision, changed.get(made))
             ids.append(made)
         return [*changed.values(), *writes], ids
 
@@ -92,12 +91,16 @@ class Writing:
             entry = replace(entry, vectors=vectors.astype("<f2").tobytes())
         return Write(event="ADD", memory_id=memory.id, memory=memory, entry=entry)
 
-    def _confirmed(self, decision: Confirm) -> Write:
-        old, turns = decision.memory, [self._turns[place].id for place in decision.fact.turns]
+    def _confirmed(self, decision: Confirm, before: Write | None) -> Write:
+        """The memory with one source more; what the same answer has closed stays closed."""
+        if before is not None and before.event != "UPDATE":
+            return before
+        old = (before.memory if before else None) or decision.memory
+        turns = [self._turns[place].id for place in decision.fact.turns]
         claim = old.claim or Claim(subject="", attribute="")
         revised = replace(
             old,
-            version=old.version + 1,
+            version=decision.memory.version + 1,
             recorded_at=self._now,
             sources=tuple(dict.fromkeys((*old.sources, *turns))),
             claim=replace(claim, confirmed=claim.confirmed + 1),
