@@ -47,7 +47,7 @@ class Fact:
     categories: tuple[str, ...] = ()
     action: Action = "add"
     near: int | None = None
-    """Place among the memories that were shown."""
+    """Place among the memories that were shown; None: none of them is meant."""
     relations: tuple[Relation, ...] = ()
 
 
@@ -65,7 +65,7 @@ def read(
 ) -> Extraction:
     """What an answer says about so many new turns, having seen so many memories; at most so many facts.
 
-    What it claims about turns and memories that there are not is dropped.
+    What it cites of turns and memories that there are not is dropped; a fact that cites no other turns is, too.
 
     Args:
         cut: the model is known to have been stopped.
@@ -105,7 +105,7 @@ def _parts(text: str) -> tuple[list[Any], list[Any], bool]:
     for value, cut in found_in(text):
         if isinstance(value, list):
             return value, [], cut
-        value = next(filter(_has_facts, value.values()), value)  # noqa: PLW2901  # as {"answer": {"facts": ...}}
+        value = next(filter(_has_facts, (value, *value.values())), value)  # noqa: PLW2901  # {"answer": {"facts": ...}}
         facts, relations = value.get("facts", value.get("memory")), value.get("relations")
         if not isinstance(facts, list) and isinstance(value.get("text"), str) and _FACTUAL & value.keys():
             facts = [value]
@@ -124,10 +124,7 @@ def _fact(item: Any, *, turns: int, near: int, categories: Collection[str]) -> F
         item = {"text": item}
     if not isinstance(item, dict):
         raise ValueError("neither an object nor a text")  # noqa: TRY004  # readers raise one kind
-    action = _ACTIONS.get(str(item.get("action", "add")).strip().lower(), "add")
-    shown = _number(item.get("memory"))
-    if action != "add" and (shown is None or not 1 <= shown <= near):
-        raise ValueError(f"it would {action} a memory that was not shown")
+    action, shown = _action(item.get("action")), _number(item.get("memory"))
     begins, ends = _moment(item.get("from")), _moment(item.get("to"), day_end=True)
     return Fact(
         text=_text(item.get("text"), MAX_TEXT, "text"),
@@ -137,8 +134,12 @@ def _fact(item: Any, *, turns: int, near: int, categories: Collection[str]) -> F
         valid_to=None if begins is not None and ends is not None and ends <= begins else ends,
         categories=_categories(item.get("categories"), categories),
         action=action,
-        near=None if action == "add" or shown is None else shown - 1,
+        near=shown - 1 if action != "add" and shown is not None and 1 <= shown <= near else None,
     )
+
+
+def _action(value: Any) -> Action:
+    return _ACTIONS.get(value.strip().lower(), "add") if isinstance(value, str) else "add"
 
 
 def _turns(value: Any, turns: int) -> tuple[int, ...]:
@@ -200,7 +201,8 @@ def _day(year: int, month: int | None, *, last: bool) -> str:
     Raises:
         ValueError: there is no such month.
     """
-    month = month or (12 if last else 1)
+    if month is None:
+        month = 12 if last else 1
     day = monthrange(year, month)[1] if last else 1
     return f"{year:04}-{month:02}-{day:02}"
 

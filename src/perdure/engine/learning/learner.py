@@ -189,16 +189,17 @@ class Learner:
 
     async def _leave(self, work: _Work, failure: _Unanswered) -> Outcome:
         """The job stays, and says why; its turns get their vectors all the same."""
-        job = work.job
+        job, reason = work.job, _storable(failure.reason)
         if isinstance(self._store, Jobs):
-            tried = replace(job, attempts=job.attempts + 1, error=failure.reason, answer=failure.answer)
+            answer = None if failure.answer is None else _storable(failure.answer)
+            tried = replace(job, attempts=job.attempts + 1, error=reason, answer=answer)
             await self._store.keep_job(tried)
         vectors, _ = await self._embedded([memory.text for memory in work.own])
         if vectors is not None:
             writes = tuple(refinements(work.own, vectors, salience=None))
             batch = Batch(id=job.id, partition=job.partition, at=self._clock(), writes=writes)
             await self._store.commit(batch)
-        return Outcome(pending=failure.reason)
+        return Outcome(pending=reason)
 
     async def _embedded(self, texts: Sequence[str]) -> tuple[list[NDArray[np.float32]] | None, list[str]]:
         """For each text the vectors of its pieces, all made in one call; None when there is no model."""
@@ -249,3 +250,8 @@ class Learner:
         if not isinstance(self._store, Jobs):
             return False
         return job.id not in {held.id for held in await self._store.jobs(job.partition.tenant)}
+
+
+def _storable(text: str) -> str:
+    """A text from a server as every store can hold it: no NUL, no half of a surrogate pair."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

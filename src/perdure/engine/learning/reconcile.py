@@ -114,7 +114,8 @@ def _decision(
     if twin is not None:
         return Confirm(fact=fact, memory=twin)
     if fact.action != "add" and named is None:
-        doubt = "the memory that it was about is not current any more"
+        what = "was not shown" if fact.near is None else "is not current any more"
+        doubt = f"the memory that it was about {what}"
     return Add(fact=fact, reason=doubt)
 
 

@@ -12,7 +12,9 @@ _THOUGHT: Final = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DO
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _WORDS: Final = re.compile(r"\b(?:True|False|None|NaN|-?Infinity|undefined)\b")
 _PLAIN: Final = {"True": "true", "False": "false"}
-_QUOTES: Final = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'"})
+_QUOTES: Final = str.maketrans(
+    {"＂": '"', "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'"}
+)
 _BEGIN: Final = re.compile(r"\[\s*\{|\{")
 _CLOSERS: Final = {"{": "}", "[": "]"}
 MAX_DEPTH: Final = 60
@@ -83,6 +85,8 @@ def _starts(text: str) -> list[int]:
     while len(found) < MAX_STARTS and (match := _BEGIN.search(text, end)):
         found.append(match.start())
         whole, cut = _closed(text[match.start() :])
+        if not whole and not cut:  # too deep
+            break
         end = match.start() + (len(text) if cut else max(len(whole), 1))
     if not found and (match := re.search(r"\[", text)):
         found = [match.start()]
@@ -101,7 +105,7 @@ def _plainly(text: str) -> str:
 
 
 def _tidied(text: str) -> str:
-    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+    text = re.sub(r"(?://|#)[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
     text = _WORDS.sub(lambda match: _PLAIN.get(match[0], "null"), text)
     return re.sub(r"'([^'\n]*)'", lambda match: json.dumps(match[1]), text)
 
