@@ -36,8 +36,10 @@ class Told(NamedTuple):
     words: tuple[int, ...]
     """The stems of the words that say something, in order."""
     numbers: frozenset[str]
+    letters: frozenset[str]
+    """All words, whatever they are."""
     names: frozenset[str]
-    """Words with a capital, but for the first one, which always has one."""
+    """Those with a capital, but for the first one, which always has one."""
     denials: tuple[str, ...]
     turning: tuple[str, ...]
     signs: frozenset[str]
@@ -45,10 +47,10 @@ class Told(NamedTuple):
 
     def contradicts(self, other: Told) -> bool:
         """Whether something that they count, name or deny differs: these cannot say the same."""
-        return (self.numbers, self.names, len(self.denials)) != (
-            other.numbers,
-            other.names,
-            len(other.denials),
+        return (
+            (self.numbers, len(self.denials)) != (other.numbers, len(other.denials))
+            or not self.names <= other.letters  # where it stands first, a name is not known for one
+            or not other.names <= self.letters
         )
 
     def agrees_with(self, other: Told) -> bool:
@@ -75,14 +77,16 @@ def told(text: str) -> Told:
     """Take a sentence apart."""
     plain = normalize(text)
     words = segment(plain)
-    letters = re.findall(r"[^\W\d_]+", text)
+    letters = [(word, word.casefold()) for word in re.findall(r"[^\W\d_]+", text)]
+    denying = ("not" if found.startswith("n") else found for found in _DENYING.findall(plain))
     counted = (_NUMBER_WORDS[word] for word in words if word in _NUMBER_WORDS)
     return Told(
         plain=plain.strip(" .!"),
         words=stems(text),
         numbers=frozenset([*_NUMBER.findall(text), *counted]),
-        names=frozenset(word.casefold() for word in letters[1:] if word[0].isupper()),
-        denials=tuple(sorted([*(word for word in words if word in _DENIALS), *_DENYING.findall(plain)])),
+        letters=frozenset(folded for _, folded in letters),
+        names=frozenset(folded for word, folded in letters[1:] if word[0].isupper()),
+        denials=tuple(sorted([*(word for word in words if word in _DENIALS), *denying])),
         turning=tuple(sorted(word for word in words if word in _TURNING)),
         signs=frozenset(sign for sign in text if sign in "#%&@*/" or unicodedata.category(sign)[0] == "S"),
     )
