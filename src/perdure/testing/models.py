@@ -74,8 +74,10 @@ class ModelServer:
     cached. The dialect is seen by the end of the path: `/chat/completions`, `/messages`, `:generateContent`.
     """
 
-    def __init__(self, answers: Answers = "", *, latency: float = 0.0) -> None:
-        """Nothing is opened before `start`; `latency` is in seconds, for every answer."""
+    def __init__(
+        self, answers: Answers = "", *, latency: float | Callable[[SeenPrompt], float] = 0.0
+    ) -> None:
+        """Nothing is opened before `start`; `latency` is in seconds, for every answer or by its request."""
         self.seen: list[SeenPrompt] = []
         """Every request, in the order in which they came."""
         self.latency = latency
@@ -174,7 +176,7 @@ class ModelServer:
             self.seen.append(prompt)
             self._came.notify_all()
         answer = self._answer(prompt)
-        await asyncio.sleep(self.latency)
+        await asyncio.sleep(self.latency(prompt) if callable(self.latency) else self.latency)
         if isinstance(answer, Fault) and answer.kind not in ("length", "refusal"):
             return await self._fail(request, dialect, answer)
         return web.json_response(self._reply(dialect, prompt, answer))

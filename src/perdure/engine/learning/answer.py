@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
-from perdure.engine.learning.repair import Unreadable, read_json
+from perdure.engine.learning.repair import Unreadable, found_in
 from perdure.errors import InvalidInput
 from perdure.moments import parse_moment
 from perdure.types import Claim, Relation
@@ -22,7 +23,9 @@ MAX_DROPPED: Final = 20
 MAX_NAME: Final = 100
 """Characters of a subject, an attribute, a relation."""
 _NUMBER: Final = re.compile(r"\s*[TMtm]?\s*(\d{1,6})\s*\Z")
-_MONTH: Final = re.compile(r"\d{4}(-\d{2})?\Z")
+_MONTH: Final = re.compile(r"(\d{4})(?:-(\d{2}))?\Z", re.ASCII)
+_FACTUAL: Final = frozenset({"turns", "subject", "attribute", "action"})
+"""Of these fields a fact has at least one beside its text."""
 _ACTIONS: Final[Mapping[str, Action]] = {
     **dict.fromkeys(("add", "new", "create", "insert"), "add"),
     **dict.fromkeys(("confirm", "none", "noop", "keep", "duplicate"), "confirm"),
@@ -44,7 +47,7 @@ class Fact:
     categories: tuple[str, ...] = ()
     action: Action = "add"
     near: int | None = None
-    """Place among the memories that were shown."""
+    """Place among the memories that were shown; None: none of them is meant."""
     relations: tuple[Relation, ...] = ()
 
 
@@ -57,17 +60,21 @@ class Extraction:
     """Why parts of the answer were not taken; no words of it."""
 
 
-def read(text: str, *, turns: int, near: int, categories: Collection[str], most: int) -> Extraction:
+def read(
+    text: str, *, turns: int, near: int, categories: Collection[str], most: int, cut: bool = False
+) -> Extraction:
     """What an answer says about so many new turns, having seen so many memories; at most so many facts.
 
-    What it claims about turns and memories that there are not is dropped.
+    What it cites of turns and memories that there are not is dropped; a fact that cites no other turns is, too.
+
+    Args:
+        cut: the model is known to have been stopped.
 
     Raises:
         Unreadable: it is no JSON, or has nothing of the form that was asked for.
     """
-    answer = read_json(text)
-    facts, relations = _parts(answer)
-    dropped: list[str] = []
+    facts, relations, ended = _parts(text)
+    dropped = ["what came after the end of the answer, which was cut off"] if cut or ended else []
     taken: dict[int, Fact] = {}
     for number, item in enumerate(facts, 1):
         if len(taken) == most:
@@ -86,16 +93,30 @@ def read(text: str, *, turns: int, near: int, categories: Collection[str], most:
     )
 
 
-def _parts(answer: Any) -> tuple[list[Any], list[Any]]:
-    """The facts and the relations, also of an answer that is the list of facts, or has one fact's fields."""
-    if isinstance(answer, list):
-        return answer, []
-    facts, relations = answer.get("facts", answer.get("memory")), answer.get("relations")
-    if facts is None and isinstance(answer.get("text"), str):
-        facts = [answer]
-    if not isinstance(facts, list):
-        raise Unreadable("it has no list of facts")
-    return facts, relations if isinstance(relations, list) else []
+def _parts(text: str) -> tuple[list[Any], list[Any], bool]:
+    """The facts, the relations, and whether the answer was cut off.
+
+    They stand in the first object that has a list of facts, or has one fact's own fields, or in a list of facts.
+
+    Raises:
+        Unreadable: there is none of these.
+    """
+    reason = "it holds no JSON object"
+    for value, cut in found_in(text):
+        if isinstance(value, list):
+            return value, [], cut
+        value = next(filter(_has_facts, (value, *value.values())), value)  # noqa: PLW2901  # {"answer": {"facts": ...}}
+        facts, relations = value.get("facts", value.get("memory")), value.get("relations")
+        if not isinstance(facts, list) and isinstance(value.get("text"), str) and _FACTUAL & value.keys():
+            facts = [value]
+        if isinstance(facts, list):
+            return facts, relations if isinstance(relations, list) else [], cut
+        reason = "it has no list of facts"
+    raise Unreadable(reason)
+
+
+def _has_facts(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("facts"), list)
 
 
 def _fact(item: Any, *, turns: int, near: int, categories: Collection[str]) -> Fact:
@@ -103,20 +124,22 @@ def _fact(item: Any, *, turns: int, near: int, categories: Collection[str]) -> F
         item = {"text": item}
     if not isinstance(item, dict):
         raise ValueError("neither an object nor a text")  # noqa: TRY004  # readers raise one kind
-    action = _ACTIONS.get(str(item.get("action", "add")).strip().lower(), "add")
-    shown = _number(item.get("memory"))
-    if action != "add" and (shown is None or not 1 <= shown <= near):
-        raise ValueError(f"it would {action} a memory that was not shown")
+    action, shown = _action(item.get("action")), _number(item.get("memory"))
+    begins, ends = _moment(item.get("from")), _moment(item.get("to"), day_end=True)
     return Fact(
         text=_text(item.get("text"), MAX_TEXT, "text"),
         turns=_turns(item.get("turns"), turns),
         claim=_claim(item),
-        valid_from=_moment(item.get("from")),
-        valid_to=_moment(item.get("to"), day_end=True),
+        valid_from=begins,
+        valid_to=None if begins is not None and ends is not None and ends <= begins else ends,
         categories=_categories(item.get("categories"), categories),
         action=action,
-        near=None if action == "add" or shown is None else shown - 1,
+        near=shown - 1 if action != "add" and shown is not None and 1 <= shown <= near else None,
     )
+
+
+def _action(value: Any) -> Action:
+    return _ACTIONS.get(value.strip().lower(), "add") if isinstance(value, str) else "add"
 
 
 def _turns(value: Any, turns: int) -> tuple[int, ...]:
@@ -160,18 +183,28 @@ def _claim(item: Mapping[str, Any]) -> Claim | None:
 
 
 def _moment(value: Any, *, day_end: bool = False) -> datetime | None:
-    """A day, month or year as the moment at which it begins; None for what is none."""
+    """A day, month or year as the moment at which it begins or ends; None for what is none."""
     if not isinstance(value, str) or not value.strip():
         return None
     text = value.strip()
-    if _MONTH.match(text):
-        if day_end:  # the end of a year or month is nothing that a model means exactly
-            return None
-        text = f"{text}-01-01"[:10]
     try:
+        if match := _MONTH.match(text):
+            text = _day(int(match[1]), int(match[2]) if match[2] else None, last=day_end)
         return parse_moment(text, day_end=day_end)
-    except InvalidInput:
+    except (InvalidInput, ValueError):
         return None
+
+
+def _day(year: int, month: int | None, *, last: bool) -> str:
+    """The first or the last day of a month, or of a year.
+
+    Raises:
+        ValueError: there is no such month.
+    """
+    if month is None:
+        month = 12 if last else 1
+    day = monthrange(year, month)[1] if last else 1
+    return f"{year:04}-{month:02}-{day:02}"
 
 
 def _categories(value: Any, known: Collection[str]) -> tuple[str, ...]:

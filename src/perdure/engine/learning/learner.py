@@ -185,6 +185,7 @@ class Learner:
                     near=len(shown),
                     categories=self._categories,
                     most=self._settings.max_facts,
+                    cut=completion.cut,
                 )
             except Unreadable as error:
                 reason = f"the answer of {self._llm.model} cannot be read: {error}"
@@ -241,15 +242,17 @@ class Learner:
 
     async def _leave(self, job: Job, own: Sequence[Memory], failure: _Unanswered) -> Outcome:
         """The job stays, and says why; its turns get their vectors all the same."""
+        reason = _storable(failure.reason)
         if isinstance(self._store, Jobs):
-            tried = replace(job, attempts=job.attempts + 1, error=failure.reason, answer=failure.answer)
+            answer = None if failure.answer is None else _storable(failure.answer)
+            tried = replace(job, attempts=job.attempts + 1, error=reason, answer=answer)
             await self._store.keep_job(tried)
         vectors, _ = await self._embedded([memory.text for memory in own])
         if vectors is not None:
             writes = tuple(refinements(own, vectors, salience=None))
             batch = Batch(id=job.id, partition=job.partition, at=self._clock(), writes=writes)
             await self._store.commit(batch)
-        return Outcome(pending=failure.reason)
+        return Outcome(pending=reason)
 
     async def _embedded(self, texts: Sequence[str]) -> tuple[list[NDArray[np.float32]] | None, list[str]]:
         """For each text the vectors of its pieces, all made in one call; None when there is no model."""
@@ -301,3 +304,8 @@ class Learner:
         if not isinstance(self._store, Jobs):
             return False
         return job.id not in {held.id for held in await self._store.jobs(job.partition.tenant)}
+
+
+def _storable(text: str) -> str:
+    """A text from a server as every store can hold it: no NUL, no half of a surrogate pair."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -6,17 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from perdure.engine.learning.answer import Fact
-from perdure.engine.words.language import token
-from perdure.engine.words.segment import normalize, segment
+from perdure.engine.learning.told import stems, told
+from perdure.engine.words.segment import normalize
 from perdure.types import Claim, Memory, Origin
 
 SAME_MEANING: Final = 0.95
-"""Cosine from which two sentences say the same, if nothing that they name or count differs. Of all-MiniLM-L6-v2:
-"runs in the morning" and "runs in the evening" are at .90, paraphrases mostly above .91."""
+"""Cosine from which two sentences say the same, if one holds the words of the other, and nothing that they name or
+count differs. Of all-MiniLM-L6-v2: paraphrases are mostly above .91, but so are many contrasts."""
 SAME_CLAIM: Final = 0.92
 """The same, when both are told to be about the same subject and attribute."""
 ALIKE_AT_ALL: Final = 0.3
@@ -24,13 +23,6 @@ ALIKE_AT_ALL: Final = 0.3
 
 TRUST: Final[Mapping[Origin, int]] = {"user": 2, "import": 2, "assistant": 1, "tool": 0, "web": 0}
 """What comes from further down never supersedes what comes from further up."""
-
-_NEGATIONS: Final = frozenset(
-    """not no never n't nobody nothing neither nor without kein keine keinen nicht nie ne pas jamais sans no nunca sin
-    non mai senza não nunca sem не нет никогда ไม่ नहीं لا ليس 不 没 沒 無 ない""".split()  # noqa: SIM905  # readable
-)
-_NUMBER: Final = re.compile(r"\d+(?:[.,:]\d+)*")
-_CONTRACTED: Final = re.compile(r"n['’]t\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +114,8 @@ def _decision(
     if twin is not None:
         return Confirm(fact=fact, memory=twin)
     if fact.action != "add" and named is None:
-        doubt = "the memory that it was about is not current any more"
+        what = "was not shown" if fact.near is None else "is not current any more"
+        doubt = f"the memory that it was about {what}"
     return Add(fact=fact, reason=doubt)
 
 
@@ -134,17 +127,25 @@ def _doubt(place: int, fact: Fact, named: Near, origins: Sequence[Origin]) -> st
 
 
 def _dated(decision: Add, old: Memory, said_at: Sequence[datetime], closed: set[str]) -> Add:
-    """A successor begins when the old one ends; what was true before it closes nothing."""
-    fact = decision.fact
-    begins = fact.valid_from or max(said_at[turn] for turn in fact.turns)
+    """A successor begins when the old one ends; what was true before it, or is over, closes nothing."""
+    fact, said = decision.fact, max(said_at[turn] for turn in decision.fact.turns)
     if old.id in closed:
         return Add(fact=fact, reason=f"{old.id} was replaced by an earlier fact of the same answer")
     if old.valid_from is not None and fact.valid_to is not None and fact.valid_to <= old.valid_from:
         return Add(fact=fact, reason=f"it was true before {old.id} was")
-    if old.valid_from is not None and begins < old.valid_from and fact.valid_from is None:
+    if fact.valid_from is not None and fact.valid_to is not None and fact.valid_to <= said:
+        return Add(fact=fact, reason=f"it is over, and {old.id} is not")
+    if old.valid_from is not None and said < old.valid_from and fact.valid_from is None:
         return Add(fact=fact, reason=f"{old.id} was said later")
     closed.add(old.id)
     return decision
+
+
+def begin(fact: Fact, said: datetime) -> datetime | None:
+    """Since when a fact is true: as it says, else since it was said; nobody knows, when it was over by then."""
+    if fact.valid_from is None and fact.valid_to is not None and fact.valid_to <= said:
+        return None
+    return fact.valid_from or said
 
 
 def _no_successor(fact: Fact, old: Memory, origins: Sequence[Origin]) -> str | None:
@@ -166,7 +167,7 @@ def about_the_same(one: Claim, other: Claim) -> bool:
 
 
 def _names_meet(one: str, other: str) -> bool:
-    first, second = _stems(one), _stems(other)
+    first, second = set(stems(one)), set(stems(other))
     return (
         bool(first and second)
         and (first == second or _in_brackets(one) == _in_brackets(other))
@@ -181,12 +182,12 @@ def _in_brackets(name: str) -> str:
 
 
 def _may_confirm(fact: Fact, named: Near, place: int) -> bool:
-    if not _told(fact.text).agrees_with(_told(named.memory.text)):
+    said, held = told(fact.text), told(named.memory.text)
+    if said.contradicts(held):
         return False
     cosine = named.cosines.get(place)
-    words = _overlap(fact.text, named.memory.text)
     claimed = fact.claim and named.memory.claim and about_the_same(fact.claim, named.memory.claim)
-    return bool(claimed) or max(words, cosine or 0.0) >= ALIKE_AT_ALL
+    return bool(claimed) or max(said.overlap(held), cosine or 0.0) >= ALIKE_AT_ALL
 
 
 def _says(fact: Fact, near: Near, place: int) -> bool:
@@ -202,54 +203,20 @@ def _same(one: Fact, other: Fact, cosine: float | None) -> bool:
 
 
 def _alike(one: str, other: str, first: Claim | None, second: Claim | None, cosine: float | None) -> bool:
-    mine, theirs = _told(one), _told(other)
+    """Whether two sentences say the same; in doubt not, for of two that do, the second is not kept.
+
+    Where each has a word that the other has not, no vector tells a synonym from its opposite (of all-MiniLM-L6-v2,
+    "lives" and "resides" are as near as "older" and "younger"): one has to hold the words of the other, in order.
+    """
+    mine, theirs = told(one), told(other)
     if mine.plain == theirs.plain:
         return True
+    if not mine.holds(theirs) and not theirs.holds(mine):
+        return False
     claimed = first is not None and second is not None
     near = cosine is not None and cosine >= (SAME_CLAIM if claimed else SAME_MEANING)
-    if not near and mine.stems != theirs.stems:
+    if not near and mine.words != theirs.words:
         return False
     if first is not None and second is not None and not about_the_same(first, second):
         return False
     return mine.agrees_with(theirs)
-
-
-class _Told(NamedTuple):
-    """What two sentences have in common if they say the same."""
-
-    plain: str
-    stems: frozenset[int]
-    numbers: frozenset[str]
-    negated: bool
-    names: frozenset[str]
-    """Words with a capital, but for the first one, which always has one."""
-
-    def agrees_with(self, other: _Told) -> bool:
-        """Whether nothing that they count, name or deny differs."""
-        return (self.numbers, self.negated, self.names) == (other.numbers, other.negated, other.names)
-
-
-@lru_cache(maxsize=4096)  # each new fact is compared with many, and each of them with many new facts
-def _told(text: str) -> _Told:
-    plain = normalize(text)
-    words = segment(plain)
-    denials = sum(word in _NEGATIONS for word in words) + len(_CONTRACTED.findall(text))
-    letters = re.findall(r"[^\W\d_]+", text)
-    return _Told(
-        plain=plain.strip(" .!"),
-        stems=_stems(text),
-        numbers=frozenset(_NUMBER.findall(text)),
-        negated=denials % 2 == 1,
-        names=frozenset(word.casefold() for word in letters[1:] if word[0].isupper()),
-    )
-
-
-def _overlap(one: str, other: str) -> float:
-    first, second = _told(one).stems, _told(other).stems
-    return len(first & second) / len(first | second) if first or second else 0.0
-
-
-@lru_cache(maxsize=4096)
-def _stems(text: str) -> frozenset[int]:
-    found = (token(word, "english") for word in segment(normalize(text)))
-    return frozenset(key for key in found if key is not None)

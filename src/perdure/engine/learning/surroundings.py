@@ -111,8 +111,7 @@ def _shared_words(index: PartitionIndex, text: str) -> NDArray[np.float64]:
     )
     held = np.bincount(places)
     rarity = np.log1p(len(index.ids) / np.maximum(held, 1))
-    shared = np.bincount(rows, rarity[places], minlength=len(index.ids)).astype(np.float64)
-    return shared
+    return np.bincount(rows, rarity[places], minlength=len(index.ids)).astype(np.float64)
 
 
 def _before(index: PartitionIndex, own: Sequence[Memory]) -> list[int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from perdure.engine import ingest
 from perdure.engine.learning.answer import Fact
-from perdure.engine.learning.reconcile import TRUST, Add, Confirm, Decision
+from perdure.engine.learning.reconcile import TRUST, Add, Confirm, Decision, begin
 from perdure.ids import new_id
 from perdure.ports import Entry, Write
 from perdure.types import Claim, Kind, Memory, Origin, Turn
@@ -58,8 +58,7 @@ class Writing:
                     changed[decision.replaces.id] = self._closed(decision.replaces, write.memory)
             elif isinstance(decision, Confirm):
                 made = decision.memory.id
-                if made not in changed:
-                    changed[made] = self._confirmed(decision)
+                changed[made] = self._confirmed(decision, changed.get(made))
             ids.append(made)
         return [*changed.values(), *writes], ids
 
@@ -85,7 +84,7 @@ class Writing:
             relations=fact.relations,
             derived_by=self._by,
             expires_at=source.expires_at,
-            valid_from=fact.valid_from or last.said_at,
+            valid_from=begin(fact, last.said_at),
             valid_to=fact.valid_to,
         )
         entry = ingest.analysed(memory)
@@ -94,12 +93,16 @@ class Writing:
             entry = replace(entry, vectors=vectors.astype("<f2").tobytes())
         return Write(event="ADD", memory_id=memory.id, memory=memory, entry=entry)
 
-    def _confirmed(self, decision: Confirm) -> Write:
-        old, turns = decision.memory, [self._turns[place].id for place in decision.fact.turns]
+    def _confirmed(self, decision: Confirm, before: Write | None) -> Write:
+        """The memory with one source more; what the same answer has closed stays closed."""
+        if before is not None and before.event != "UPDATE":
+            return before
+        old = (before.memory if before else None) or decision.memory
+        turns = [self._turns[place].id for place in decision.fact.turns]
         claim = old.claim or Claim(subject="", attribute="")
         revised = replace(
             old,
-            version=old.version + 1,
+            version=decision.memory.version + 1,
             recorded_at=self._now,
             sources=tuple(dict.fromkeys((*old.sources, *turns))),
             claim=replace(claim, confirmed=claim.confirmed + 1),
@@ -107,7 +110,9 @@ class Writing:
         return Write(event="UPDATE", memory_id=old.id, memory=revised, replaces=old.ord, reason="confirmed")
 
     def _closed(self, old: Memory, new: Memory) -> Write:
-        begins = new.valid_from or new.said_at
+        begins = (
+            new.valid_from or new.valid_to or new.said_at
+        )  # of "worked there until Friday" the end is known
         end = begins if old.valid_from is None else max(begins, old.valid_from)
         revised = replace(old, version=old.version + 1, recorded_at=self._now, valid_to=end)
         reason = f"replaced by {new.id}"
