@@ -39,8 +39,8 @@ def pending(jobs: Sequence[Mapping[str, Any]]) -> RenderableType:
     rows = []
     for job in jobs:
         whose = next(job[name] for name in ("user_id", "agent_id", "app_id", "run_id") if job[name])
-        tried = f"tried {job['attempts']} times" if job["attempts"] else "not tried yet"
-        rows.append(line(f"{job['event_id']}  {whose}, {len(job['turns'])} messages, {tried}"))
+        tried = f"tried {_counted(job['attempts'], 'time')}" if job["attempts"] else "not tried yet"
+        rows.append(line(f"{job['event_id']}  {whose}, {_counted(len(job['turns']), 'message')}, {tried}"))
         if job["error"]:
             rows.append(line(("  " + job["error"], "yellow")))
     return Group(*rows)
@@ -58,9 +58,14 @@ def reextracted(made: Mapping[str, Any]) -> RenderableType:
     return Group(*rows)
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def retried(done: Mapping[str, Any]) -> RenderableType:
     """How much was learned, and why the rest was not."""
-    rows = [line(("✓ ", GOOD), f"{done['done']} done, {done['pending']} pending")]
+    mark = ("… ", "yellow") if done["pending"] else ("✓ ", GOOD)
+    rows = [line(mark, f"{done['done']} done, {done['pending']} pending")]
     return Group(*rows, *(line(("  " + reason, "yellow")) for reason in done["reasons"]))
 
 
