@@ -32,6 +32,16 @@ def test_of_many_who_come_together_one_passes_in_a_round_in_order():
     asyncio.run(scenario())
 
 
+def test_each_loop_has_turns_of_its_own():
+    turns = Turns()
+
+    async def scenario():
+        await asyncio.gather(*(turns.take() for _ in range(5)))
+
+    for _ in range(2):
+        asyncio.run(scenario())
+
+
 def test_who_comes_alone_does_not_wait():
     async def scenario():
         turns = Turns()

@@ -28,8 +28,10 @@ class Lines:
     @contextmanager
     def stand(self, key: Hashable) -> Iterator[Place]:
         """A place at the end of a line, until the block is left."""
+        loop = asyncio.get_running_loop()
+        key = (loop, key)  # a future belongs to its loop
         before = self._last.get(key)
-        left = self._last[key] = asyncio.get_running_loop().create_future()
+        left = self._last[key] = loop.create_future()
         try:
             yield Place(before)
         finally:
