@@ -582,3 +582,16 @@ def test_closing_while_searches_load_indexes_cancels_nobody(tmp_path: Path) -> N
             assert isinstance(answer, (bool, dict, errors.Closed)), repr(answer)
 
     asyncio.run(main())
+
+
+def test_one_memory_serves_one_event_loop_after_another(tmp_path: Path) -> None:
+    memory = Engine(store=SqliteStore(path=tmp_path / "m.db"), embedder=HashEmbedder(dimensions=64))
+
+    async def scenario(name: str) -> None:
+        await asyncio.gather(*(memory.add(f"{name} {n}", user_id="u") for n in range(20)))
+        results = await asyncio.gather(*(memory.search(f"{name} {n}", user_id="u") for n in range(20)))
+        assert all(found["results"] for found in results)
+
+    asyncio.run(scenario("one"))
+    asyncio.run(scenario("two"))
+    asyncio.run(memory.close())

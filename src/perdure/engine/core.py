@@ -117,7 +117,8 @@ class Core:
         """Give everything back; what was acknowledged is on disk already."""
         self._closed = True
         if self._opening is not None:
-            await asyncio.wait([self._opening])
+            if not self._opening.done():
+                await asyncio.wait([self._opening])
             await self._store.aclose()
         if self._embedder is not None:
             await self._embedder.aclose()
