@@ -42,6 +42,7 @@ PLAN = (
     Step(measure="deletion", rows=500, quick_rows=100),
     Step(measure="scope", rows=10_000, quick_rows=500, incumbent=False),
     Step(measure="concurrent", rows=400, quick_rows=400, calls=200),
+    Step(measure="learn", calls=10, incumbent=False),
     Step(measure="two_processes"),
 )
 

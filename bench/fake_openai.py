@@ -1,4 +1,4 @@
-"""An OpenAI-compatible embeddings endpoint on loopback that answers after a fixed time, in a process of its own."""
+"""OpenAI-compatible endpoints on loopback that answer after a fixed time, in a process of their own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         time.sleep(self.latency)
-        body = json.dumps(_embeddings(request)).encode()
+        answer = _completion(request) if "messages" in request else _embeddings(request)
+        body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -48,6 +49,33 @@ def _embeddings(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _completion(request: dict[str, Any]) -> dict[str, Any]:
+    """One fact for each new turn of Perdure's prompt, each about something of its own."""
+    lines = [json.loads(line) for line in request["messages"][-1]["content"].split("\n")]
+    said = [line["text"] for line in lines if line["line"].startswith("T")]
+    facts = [
+        {
+            "text": f"It is known that {text}",
+            "turns": [number],
+            "from": None,
+            "to": None,
+            "subject": "User",
+            "attribute": text[:60],
+            "categories": ["misc"],
+            "action": "add",
+            "memory": None,
+        }
+        for number, text in enumerate(said, 1)
+    ]
+    message = {"role": "assistant", "content": json.dumps({"facts": facts, "relations": []})}
+    return {
+        "object": "chat.completion",
+        "model": request["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+    }
+
+
 def _serve(latency: float, ready: Connection) -> None:
     handler = type("Handler", (_Handler,), {"latency": latency})
     server = type("Server", (ThreadingHTTPServer,), {"daemon_threads": True, "request_queue_size": 512})
@@ -58,7 +86,7 @@ def _serve(latency: float, ready: Connection) -> None:
 
 @contextmanager
 def fake_openai(*, latency: float = 0.0) -> Iterator[str]:
-    """The base URL of a server that takes `latency` seconds to embed anything."""
+    """The base URL of a server that takes `latency` seconds to answer anything."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_serve, args=(latency, sender), daemon=True)

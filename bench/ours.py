@@ -9,7 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import workload
+from bench.fake_openai import fake_openai
 from bench.harness import (
     Figures,
     Job,
@@ -27,13 +28,18 @@ from bench.harness import (
     elsewhere,
     finish,
     in_waves,
+    loop_lag,
     median,
     peak_mb,
+    percentile,
     serve,
 )
 from perdure import AsyncMemory, Config, Memory
 from perdure.assemble import parts
+from perdure.engine.learning.prompt import ask
 from perdure.engine.memory import Engine
+from perdure.llms.openai import OpenAIModel
+from perdure.types import Scope, Turn
 
 START = """
 import json, sys
@@ -278,6 +284,58 @@ async def _searching_all(memory: Engine, asked: Sequence[tuple[workload.Row, str
     await asyncio.gather(*(memory.search(text, user_id=row.user, limit=10) for row, text in asked))
 
 
+LLM_SECONDS, EMBED_SECONDS = 0.3, 0.02
+
+
+async def learn(job: Job) -> AsyncGenerator[Figures, None]:
+    """What learning facts takes above the time of the model and of the embedder, for one message and for ten."""
+    embedder = GivenVectors(latency=EMBED_SECONDS)
+    with fake_openai(latency=LLM_SECONDS) as url:
+        llm = OpenAIModel(model="fake", base_url=url, concurrency=200)
+        made = {**parts(Config.of({"store": store(job)})), "embedder": embedder, "llm": llm}
+        async with Engine(**made) as memory:
+            await memory.add("A first one.", user_id="warm")
+            yield {}
+            for number in count():
+                texts = workload.texts(11 * job.calls + 200, seed=number)
+                prompt = ask([Turn(id="t", scope=Scope(user_id="u"), role="user", text="Hello", **NOW)])
+                bare = median(await each_ms([functools.partial(llm.complete, prompt)] * job.calls))
+                floor = bare + 1000 * EMBED_SECONDS
+                one = await _spent(embedder, [_learning(memory, texts, 1) for _ in range(job.calls)])
+                ten = await _spent(embedder, [_learning(memory, texts, 10) for _ in range(job.calls)])
+                async with loop_lag() as late:
+                    began = perf_counter()
+                    await asyncio.gather(
+                        *(memory.add(text, user_id=f"at-once-{n}") for n, text in enumerate(texts))
+                    )
+                    took = perf_counter() - began
+                yield {
+                    "learn_ms": one - floor,
+                    "learn_ten_ms": ten - floor,
+                    "learn_at_once_s": took,
+                    "learn_lag_p99_ms": percentile(late, 0.99),
+                    "learn_lag_max_ms": max(late),
+                }
+
+
+NOW = dict.fromkeys(("said_at", "recorded_at"), datetime(2025, 1, 1, tzinfo=UTC))
+
+
+def _learning(memory: Engine, texts: Iterator[str], messages: int) -> Callable[[], Awaitable[object]]:
+    said = [next(texts) for _ in range(messages)]
+    return lambda: memory.add([{"role": "user", "content": text} for text in said], user_id="alice")
+
+
+async def _spent(embedder: GivenVectors, calls: Iterable[Callable[[], Awaitable[object]]]) -> float:
+    """The median of what the calls took, in milliseconds, without what the bench's embedder takes to make vectors."""
+    took = []
+    for call in calls:
+        before = embedder.spent
+        [spent] = await each_ms([call])
+        took.append(spent - 1000 * (embedder.spent - before))
+    return median(took)
+
+
 async def two_processes(job: Job) -> AsyncGenerator[Figures, None]:
     async with opened(job) as memory:
         await memory.add("A first one.", user_id="alice", infer=False)
@@ -395,6 +453,7 @@ if __name__ == "__main__":
             "deletion": deletion,
             "scope": scope,
             "concurrent": concurrent,
+            "learn": learn,
             "two_processes": two_processes,
         }
     )

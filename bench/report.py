@@ -63,6 +63,13 @@ LINES = {
     ),
     "lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
     "lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "learn_ms": Line(
+        title="add with facts, LLM 300 ms, embedder 20 ms: overhead for 1 message, p50", unit="ms", target=4
+    ),
+    "learn_ten_ms": Line(title="the same for 10 messages, 10 facts", unit="ms", target=8),
+    "learn_at_once_s": Line(title="200 such adds at once, of 200 users", unit="s", target=0.8),
+    "learn_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
+    "learn_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
     "second_process": Line(title="a second process opens the same store", unit="", target="opens"),
 }
 

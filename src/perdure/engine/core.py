@@ -25,7 +25,15 @@ from perdure.engine.shape import (
 )
 from perdure.engine.turns import Turns
 from perdure.engine.words import ANALYZER_VERSION, pieces
-from perdure.errors import Closed, Conflict, ModelUnavailable, NotFound, Unavailable
+from perdure.errors import (
+    Closed,
+    ConfigurationError,
+    Conflict,
+    InvalidInput,
+    ModelUnavailable,
+    NotFound,
+    Unavailable,
+)
 from perdure.ids import new_id
 from perdure.moments import iso
 from perdure.ports import (
@@ -34,6 +42,7 @@ from perdure.ports import (
     Committed,
     Embedder,
     Entry,
+    Jobs,
     Query,
     Reranker,
     Space,
@@ -173,12 +182,33 @@ class Core:
     async def _entries_at_hand(self, memories: Sequence[Memory]) -> list[Entry]:
         return (await self._entered([m.text for m in memories], [ingest.analysed(m) for m in memories]))[0]
 
+    def _is_procedure(self, memory_type: object) -> bool:
+        """Whether an add is to write down a procedure.
+
+        Raises:
+            InvalidInput: there is no such type of memory.
+            ConfigurationError: there is no model that could write it.
+        """
+        if memory_type is None:
+            return False
+        if memory_type != "procedural_memory":
+            raise InvalidInput(f"memory_type={shown(memory_type)}: give 'procedural_memory', or leave it out")
+        if self._learner is None:
+            raise ConfigurationError("memory_type='procedural_memory' needs a language model: configure llm")
+        return True
+
     async def _learned(self, heard: Heard, batch: Batch, memories: Sequence[Memory]) -> Added:
         """Store turns with the job of learning from them, and do it."""
         assert self._learner is not None
         committed = await self._store.commit(batch)
         if committed.repeated:
-            return receipts.learned(heard.turns, heard.skipped, committed, Outcome())
+            left = (
+                {job.id for job in await self._store.jobs(self._settings.tenant)}
+                if isinstance(self._store, Jobs)
+                else ()
+            )
+            pending = "the first of these adds is not done yet" if committed.batch_id in left else None
+            return receipts.learned(heard.turns, heard.skipped, committed, Outcome(pending=pending))
         first = committed.head - len(memories) + 1
         own = [replace(memory, ord=first + place) for place, memory in enumerate(memories)]
         outcome = await self._learner.learn(batch.jobs[0], heard.turns, own)

@@ -133,11 +133,11 @@ def batch(
 
 
 def learning(job_id: str, turns: Sequence[Turn], options: Mapping[str, Any]) -> Job:
-    """The job of learning from turns."""
+    """The job of learning from turns; its kind is among the options."""
     return Job(
         id=job_id,
         partition=turns[0].scope.partition,
-        kind="learn",
+        kind=str(options.get("kind", "facts")),
         turns=tuple(turn.id for turn in turns),
         made_at=turns[0].recorded_at,
         options=options,

@@ -10,6 +10,7 @@ from typing import Any
 
 from perdure.arguments import shown, verb
 from perdure.engine import ingest, receipts, requests, upkeep
+from perdure.engine.learning.learner import PROCEDURE
 from perdure.engine.messages import Messages, hear
 from perdure.engine.prompting import Prompting
 from perdure.engine.relearning import Relearning
@@ -53,6 +54,7 @@ class Engine(Prompting, Relearning):
         expiration_date: When | None = None,
         infer: bool = True,
         prompt: str | None = None,
+        memory_type: str | None = None,
         idempotency_key: str | None = None,
     ) -> Added:
         """Remember what was said; when this returns, it is durable and can be found.
@@ -68,6 +70,8 @@ class Engine(Prompting, Relearning):
             infer: with an LLM, facts are learned from the messages, which are kept as their sources; without one, True
                 judges which messages are worth listing. False lists each message as it is.
             prompt: what the LLM is told besides, for this call; `settings.instructions` is told for every call.
+            memory_type: "procedural_memory" writes down how a piece of work went, as one memory, instead of learning
+                facts; it needs an LLM.
             idempotency_key: the same key in the same partition is stored once, however often it is sent.
 
         Raises:
@@ -81,7 +85,15 @@ class Engine(Prompting, Relearning):
         )
         _ = scope.partition  # refuses a scope that names nobody
         said_at = requests.moment(timestamp, "timestamp") or now
-        heard = hear(messages, scope, now=now, said_at=said_at, max_bytes=self._settings.max_text_bytes)
+        procedure = self._is_procedure(memory_type)
+        heard = hear(
+            messages,
+            scope,
+            now=now,
+            said_at=said_at,
+            max_bytes=self._settings.max_text_bytes,
+            pictures=infer and self._learner is not None,
+        )
         about = ingest.Attributes(
             metadata=requests.metadata(metadata, self._settings.max_metadata_bytes),
             categories=requests.categories(categories),
@@ -96,9 +108,10 @@ class Engine(Prompting, Relearning):
             key = ingest.fingerprint(heard.turns, about, dated=timestamp is not None)
             since = now - timedelta(seconds=self._settings.repeat_window)
         if infer and self._learner is not None:
-            batch = ingest.batch(
-                pairs, heard.turns, key=key, key_since=since, job={"prompt": asked} if asked else {}
-            )
+            job = {"prompt": asked} if asked else {}
+            if procedure:
+                job["kind"] = PROCEDURE
+            batch = ingest.batch(pairs, heard.turns, key=key, key_since=since, job=job)
             return await self._learned(heard, batch, [memory for memory, _ in pairs])
         entries, pending = await self._entered([m.text for m, _ in pairs], [entry for _, entry in pairs])
         memories = [memory for memory, _ in pairs]

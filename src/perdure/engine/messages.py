@@ -31,6 +31,9 @@ ROLES = {
 }
 """Roles that are understood, and the one word that we use for each."""
 
+IMAGE = "[image]"
+"""The text of a message that is nothing but an image."""
+
 MAX_DEPTH = 100
 """Lists and objects within each other; far below where Python's own recursion ends, in every thread."""
 
@@ -51,7 +54,15 @@ class Heard:
     skipped: tuple[Skipped, ...]
 
 
-def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, max_bytes: int) -> Heard:
+def hear(
+    messages: Messages,
+    scope: Scope,
+    *,
+    now: datetime,
+    said_at: datetime,
+    max_bytes: int,
+    pictures: bool = False,
+) -> Heard:
     """Make turns of messages, without the memories that we put into them ourselves.
 
     Args:
@@ -59,6 +70,7 @@ def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, 
         scope: whose they are.
         now: when they are recorded.
         said_at: when they were said, for those without a `timestamp` of their own.
+        pictures: keep a message that is nothing but an image, as `IMAGE`: somebody will look at it.
         max_bytes: the bound for one text, in UTF-8, and for the attachments of one message, as JSON.
 
     Raises:
@@ -73,6 +85,8 @@ def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, 
         role = _role(said, where)
         whole, attachments = _content(said.get("content"), where)
         text = _unrecalled(whole)
+        if pictures and not whole.strip() and any(part.get("type") == "image_url" for part in attachments):
+            text = IMAGE
         if role == "system":
             skipped.append(
                 Skipped(index=index, reason="instructions to the model are not part of the conversation")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 from perdure.engine import ingest
 from perdure.engine.indexes import Indexes
 from perdure.engine.learning.again import Draft, portions, remembered
-from perdure.engine.learning.answer import Extraction, read
+from perdure.engine.learning.answer import Extraction, Fact, read
 from perdure.engine.learning.lines import Lines
-from perdure.engine.learning.prompt import VERSION, ask
-from perdure.engine.learning.reconcile import Decision, reconcile
+from perdure.engine.learning.prompt import VERSION, ask, ask_procedure
+from perdure.engine.learning.reconcile import Add, Decision, reconcile
 from perdure.engine.learning.repair import Unreadable
 from perdure.engine.learning.surroundings import Surroundings, alike
 from perdure.engine.learning.writing import KEPT, Writing, refinements
 from perdure.engine.words import pieces
 from perdure.errors import Conflict, ModelUnavailable, Unavailable
-from perdure.ports import LLM, Batch, Embedder, Job, Jobs, Store
+from perdure.ports import LLM, Batch, Completion, Embedder, Job, Jobs, Prompt, Store
 from perdure.settings import CATEGORIES, Settings
 from perdure.types import Memory, Turn
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 5
 """How often a commit is tried again because somebody else changed a memory that it is about."""
+PROCEDURE: Final = "procedure"
+"""The kind of a job that writes down how work went, instead of learning facts."""
 MAX_ANSWER: Final = 65_536
 """Characters of an unreadable answer that are kept for inspection."""
 
@@ -86,6 +88,8 @@ class Learner:
         self._settings = settings
         self._clock = clock
         self._lines = Lines()
+        self._sees = True
+        """Until the model refuses an image."""
         self._categories = CATEGORIES if settings.categories is None else settings.categories
 
     @property
@@ -109,6 +113,8 @@ class Learner:
                 turns = [turn for turn in turns if turn.id in ids]
             if not own:
                 return await self._nothing_left(job)
+            if job.kind == PROCEDURE:
+                return await self._write_down(job, turns, own)
             around = Surroundings(self._store, self._indexes, job.partition)
             work = _Work(job=job, turns=tuple(turns), own=tuple(own), around=around)
             shown, earlier = await around.shown(own, self._clock())
@@ -116,10 +122,14 @@ class Learner:
                 wish = str(job.options.get("prompt") or "")
                 extraction = await self._asked(work.turns, shown, earlier, wish)
             except _Unanswered as failure:
-                return await self._leave(work, failure)
+                return await self._leave(job, own, failure)
             texts = [*(memory.text for memory in own), *(fact.text for fact in extraction.facts)]
             vectors, trouble = await self._embedded(texts)
             await place.first()
+            forgotten = await self._forgotten(work)
+            if len(forgotten) == len(own):
+                return await self._nothing_left(job)
+            extraction, vectors = _without(forgotten, extraction, vectors, len(own))
             outcome = await self._commit(work, shown, extraction, vectors)
             return replace(outcome, dropped=(*outcome.dropped, *trouble))
 
@@ -143,6 +153,13 @@ class Learner:
         found = await asyncio.gather(*(self._store.get(job.partition.tenant, turn.id) for turn in turns))
         return [memory for memory in found if memory is not None and memory.retired_at is None]
 
+    async def _forgotten(self, work: _Work) -> set[int]:
+        """The places of the turns that were deleted while the model was asked."""
+        if await work.around.alive(work.own):
+            return set()
+        own = {memory.id for memory in await self._own(work.job, work.turns)}
+        return {place for place, memory in enumerate(work.own) if memory.id not in own}
+
     async def _nothing_left(self, job: Job) -> Outcome:
         with suppress(Conflict):  # somebody else has found out, too
             batch = Batch(id=job.id, partition=job.partition, at=self._clock(), done=(job.id,))
@@ -165,14 +182,8 @@ class Learner:
         }
         answer = None
         for again in (False, True):
-            try:
-                completion = await self._llm.complete(ask(turns, again=again, **said))
-            except (Unavailable, ModelUnavailable) as error:
-                raise _Unanswered(str(error), answer) from error
-            except (
-                Exception
-            ) as error:  # what others wrote may raise anything, and the turns are not to suffer
-                raise _Unanswered(f"the model failed: {type(error).__name__}", answer) from error
+            seen, unseen = (ask(turns, images=images, again=again, **said) for images in (True, False))
+            completion = await self._completed(seen, unseen, answer)
             answer = completion.text[:MAX_ANSWER]
             try:
                 return read(
@@ -187,16 +198,65 @@ class Learner:
                 reason = f"the answer of {self._llm.model} cannot be read: {error}"
         raise _Unanswered(reason, answer)
 
-    async def _leave(self, work: _Work, failure: _Unanswered) -> Outcome:
+    async def _completed(
+        self, prompt: Prompt, without_images: Prompt, answer: str | None = None
+    ) -> Completion:
+        """The model's answer to a prompt, or to the one without images when it does not see.
+
+        Raises:
+            _Unanswered: it cannot be had; `answer` is what it said before.
+        """
+        try:
+            if not prompt.images or not self._sees:
+                return await self._llm.complete(without_images)
+            try:
+                return await self._llm.complete(prompt)
+            except ModelUnavailable:
+                completion = await self._llm.complete(without_images)
+                self._sees = False
+                return completion
+        except (Unavailable, ModelUnavailable) as error:
+            raise _Unanswered(str(error), answer) from error
+        except Exception as error:  # what others wrote may raise anything: the turns are not to suffer
+            raise _Unanswered(f"the model failed: {type(error).__name__}", answer) from error
+
+    async def _write_down(self, job: Job, turns: Sequence[Turn], own: Sequence[Memory]) -> Outcome:
+        """How a piece of work went, as one memory."""
+        wishes = (self._settings.instructions, str(job.options.get("prompt") or ""))
+        prompt = ask_procedure(turns, wishes=wishes)
+        try:
+            completion = await self._completed(prompt, prompt)
+        except _Unanswered as failure:
+            return await self._leave(job, own, failure)
+        text = _storable(completion.text.replace("\0", "")).strip()[:MAX_ANSWER]
+        if not text:
+            return await self._leave(job, own, _Unanswered(f"{self._llm.model} gave no text"))
+        vectors, trouble = await self._embedded([*(memory.text for memory in own), text])
+        of_turns = None if vectors is None else vectors[: len(own)]
+        of_text = None if vectors is None else vectors[len(own) :]
+        now = self._clock()
+        decisions = (Add(fact=Fact(text=text, turns=tuple(range(len(turns))))),)
+        writes, ids = Writing(turns, own, by=self.derived_by, now=now, kind="procedure").of(
+            decisions, of_text
+        )
+        writes = [*refinements(own, of_turns, salience=KEPT), *writes]
+        batch = Batch(id=job.id, partition=job.partition, at=now, writes=tuple(writes), done=(job.id,))
+        try:
+            await self._store.commit(batch)
+        except Conflict:
+            return Outcome(dropped=("another process has done it meanwhile, or the messages were erased",))
+        return Outcome(decisions=decisions, ids=tuple(ids), dropped=tuple(trouble))
+
+    async def _leave(self, job: Job, own: Sequence[Memory], failure: _Unanswered) -> Outcome:
         """The job stays, and says why; its turns get their vectors all the same."""
-        job, reason = work.job, _storable(failure.reason)
+        reason = _storable(failure.reason)
         if isinstance(self._store, Jobs):
             answer = None if failure.answer is None else _storable(failure.answer)
             tried = replace(job, attempts=job.attempts + 1, error=reason, answer=answer)
             await self._store.keep_job(tried)
-        vectors, _ = await self._embedded([memory.text for memory in work.own])
+        vectors, _ = await self._embedded([memory.text for memory in own])
         if vectors is not None:
-            writes = tuple(refinements(work.own, vectors, salience=None))
+            writes = tuple(refinements(own, vectors, salience=None))
             batch = Batch(id=job.id, partition=job.partition, at=self._clock(), writes=writes)
             await self._store.commit(batch)
         return Outcome(pending=reason)
@@ -250,6 +310,23 @@ class Learner:
         if not isinstance(self._store, Jobs):
             return False
         return job.id not in {held.id for held in await self._store.jobs(job.partition.tenant)}
+
+
+def _without(
+    forgotten: Collection[int],
+    extraction: Extraction,
+    vectors: list[NDArray[np.float32]] | None,
+    turns: int,
+) -> tuple[Extraction, list[NDArray[np.float32]] | None]:
+    """What was extracted, and its vectors (after those of so many turns), but for what forgotten turns say."""
+    kept = [place for place, fact in enumerate(extraction.facts) if not set(forgotten) & set(fact.turns)]
+    if len(kept) == len(extraction.facts):
+        return extraction, vectors
+    facts = tuple(extraction.facts[place] for place in kept)
+    dropped = (*extraction.dropped, "facts of messages that were deleted meanwhile")
+    if vectors is not None:
+        vectors = [*vectors[:turns], *(vectors[turns + place] for place in kept)]
+    return replace(extraction, facts=facts, dropped=dropped), vectors
 
 
 def _storable(text: str) -> str:

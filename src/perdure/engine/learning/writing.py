@@ -12,7 +12,7 @@ from perdure.engine.learning.answer import Fact
 from perdure.engine.learning.reconcile import TRUST, Add, Confirm, Decision, begin
 from perdure.ids import new_id
 from perdure.ports import Entry, Write
-from perdure.types import Claim, Memory, Origin, Turn
+from perdure.types import Claim, Kind, Memory, Origin, Turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,11 +34,13 @@ class Writing:
         *,
         by: str,
         now: datetime,
+        kind: Kind = "fact",
     ) -> None:
         self._turns = turns
         self._own = {memory.id: memory for memory in own}
         self._by = by
         self._now = now
+        self._kind: Kind = kind
 
     def of(self, decisions: Sequence[Decision], vectors: Vectors) -> tuple[list[Write], list[str | None]]:
         """The writes, and for each decision the memory that it made or confirmed; one version of a memory at most."""
@@ -70,7 +72,7 @@ class Writing:
             scope=last.scope,
             said_at=last.said_at,
             recorded_at=self._now,
-            kind="fact",
+            kind=self._kind,
             role=last.role,
             speaker=last.speaker,
             session=source.session,

@@ -1,0 +1,210 @@
+"""Learning over real HTTP: images, procedures, learning again, and what erasing and deleting do to facts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perdure import Memory
+from perdure.errors import ConfigurationError, InvalidInput, NotFound
+from perdure.testing.models import Fault, ModelServer
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
+
+
+def fact(text: str, attribute: str = "home", **more: Any) -> dict[str, Any]:
+    about = {"turns": [1], "subject": "Ann", "attribute": attribute, "from": None, "to": None}
+    return {"text": text, **about, "categories": [], "action": "add", "memory": None, **more}
+
+
+def facts(*found: dict[str, Any], relations: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    return {"facts": list(found), "relations": relations or []}
+
+
+@pytest.fixture
+def server() -> Iterator[ModelServer]:
+    with ModelServer(facts()) as running:
+        yield running
+
+
+@pytest.fixture
+def make(server: ModelServer, tmp_path: Path) -> Iterator[Callable[..., Memory]]:
+    made: list[Memory] = []
+
+    def memory(**settings: Any) -> Memory:
+        llm = {"provider": "openai", "model": "m", "base_url": server.openai, "retries": 0}
+        config = {"path": str(tmp_path / "m.db"), "embedder": "hash", "llm": llm, "settings": settings}
+        made.append(Memory(config))
+        return made[-1]
+
+    yield memory
+    for each in made:
+        each.close()
+
+
+def listed(memory: Memory, **options: Any) -> list[str]:
+    return [result["memory"] for result in memory.get_all(user_id="ann", **options)["results"]]
+
+
+def test_a_model_that_sees_is_shown_images_and_an_image_alone_is_kept(server, make):
+    memory = make()
+    server.answers(facts(fact("Ann has a red bicycle.", "bicycle")))
+    added = memory.add([{"role": "user", "content": [IMAGE]}], user_id="ann")
+    assert [result["event"] for result in added["results"]] == ["ADD"]
+    assert len(server.seen[-1].images) == 1
+    [line] = [json.loads(line) for line in server.seen[-1].content.split("\n")]
+    assert (line["images"], line["text"]) == (1, "[image]")
+    assert listed(memory) == ["Ann has a red bicycle."]
+
+
+def test_a_model_that_does_not_see_is_asked_without_images_from_then_on(server, make):
+    memory = make()
+    server.answers(
+        lambda seen: (
+            Fault(status=400, message="no images here") if seen.images else facts(fact("Ann is well."))
+        )
+    )
+    for _ in range(2):
+        added = memory.add([{"role": "user", "content": ["Look!", IMAGE]}], user_id="ann")
+        assert added["receipt"]["pending"] == []
+        memory.delete_all(user_id="ann")
+    assert [len(seen.images) for seen in server.seen] == [1, 0, 0]
+
+
+def test_a_procedure_is_written_down_as_one_memory_with_its_sources(server, make):
+    memory = make()
+    server.answers("Goal: tea.\n1. Boiled water.")
+    steps = [{"role": "user", "content": "Make tea"}, {"role": "assistant", "content": "Water is boiling"}]
+    added = memory.add(steps, agent_id="cook", memory_type="procedural_memory")
+    [result] = added["results"]
+    assert (result["event"], result["memory"]) == ("ADD", "Goal: tea.\n1. Boiled water.")
+    [held] = memory.get_all(agent_id="cook")["results"]
+    assert held["kind"] == "procedure"
+    assert held["source_ids"] == added["receipt"]["turns"]
+    server.answers(Fault(status=500))
+    added = memory.add("Make coffee", agent_id="cook", memory_type="procedural_memory")
+    assert added["receipt"]["pending"]
+    server.answers("Goal: coffee.")
+    assert memory.retry(added["event_id"])["done"] == 1
+    assert {m["memory"] for m in memory.get_all(agent_id="cook")["results"]} == {
+        "Goal: tea.\n1. Boiled water.",
+        "Goal: coffee.",
+    }
+
+
+def test_a_type_of_memory_that_there_is_not_is_refused(make, tmp_path):
+    with pytest.raises(InvalidInput, match="procedural_memory"):
+        make().add("x", user_id="ann", memory_type="semantic")
+    with Memory({"path": str(tmp_path / "n.db"), "embedder": "hash"}) as plain:
+        with pytest.raises(ConfigurationError, match="configure llm"):
+            plain.add("x", user_id="ann", memory_type="procedural_memory")
+        with pytest.raises(ConfigurationError, match="configure llm"):
+            plain.reextract(user_id="ann")
+        assert plain.pending() == []
+
+
+def test_learning_again_shows_the_difference_and_stores_it_on_request(server, make):
+    memory = make()
+    server.answers(facts(fact("Ann lives in Bonn.")))
+    memory.add("I live in Bonn and like tea", user_id="ann")
+    server.answers(facts(fact("Ann lives in Bonn."), fact("Ann likes tea.", "drink")))
+    before = listed(memory)
+    shown = memory.reextract(user_id="ann", prompt="Drinks, too.")
+    assert "Drinks, too." in server.seen[-1].instructions
+    assert ([m["memory"] for m in shown["added"]], shown["removed"], shown["kept"]) == (
+        ["Ann likes tea."],
+        [],
+        1,
+    )
+    assert listed(memory) == before
+    memory.reextract(user_id="ann", apply=True)
+    assert sorted(listed(memory)) == ["Ann likes tea.", "Ann lives in Bonn."]
+    server.answers(facts(fact("Ann likes tea.", "drink")))
+    gone = memory.reextract(user_id="ann", apply=True)["removed"]
+    assert listed(memory) == ["Ann likes tea."]
+    assert [change["event"] for change in memory.history(gone[0]["id"])] == ["ADD", "DELETE"]
+    server.answers(Fault(status=500))
+    failed = memory.reextract(user_id="ann", apply=True)
+    assert failed["failed"]
+    assert listed(memory) == ["Ann likes tea."]
+
+
+def test_what_somebody_wrote_stays_when_it_is_learned_again(server, make):
+    memory = make()
+    server.answers(facts(fact("Ann lives in Bonn.")))
+    added = memory.add("I live in Bonn", user_id="ann")
+    memory.update(added["results"][0]["id"], "Ann lives in Köln.")
+    assert memory.reextract(user_id="ann", apply=True)["removed"] == []
+    assert "Ann lives in Köln." in listed(memory)
+
+
+def test_relations_come_with_their_fact_and_go_with_it(server, make):
+    memory = make()
+    edge = {"subject": "Ann", "relation": "lives in", "object": "Bonn", "fact": 1}
+    server.answers(
+        facts(fact("Ann lives in Bonn."), relations=[edge, {**edge, "fact": 7}, {**edge, "object": 5}])
+    )
+    added = memory.add("I live in Bonn", user_id="ann")
+    [stated] = memory.get(added["results"][0]["id"])["relations"]
+    assert stated == {"source": "Ann", "relationship": "lives in", "destination": "Bonn"}
+    assert [r["reason"] for r in added["results"][1:]] == [
+        "relation 2: it cites a fact that there is not",
+        "relation 3: object is missing",
+    ]
+
+
+def test_deleting_a_fact_silences_the_message_that_only_it_came_from(server, make):
+    memory = make()
+    server.answers(facts(fact("Ann has a cat.", "pet")))
+    added = memory.add("I have a cat", user_id="ann")
+    memory.delete(added["results"][0]["id"])
+    assert memory.search("cat", user_id="ann", threshold=0)["results"] == []
+    with pytest.raises(NotFound):
+        memory.get(added["receipt"]["turns"][0])
+
+
+def test_erasing_a_message_erases_what_was_learned_from_it(server, make, tmp_path):
+    memory = make()
+    server.answers(facts(fact("Ann's pin is 4711.", "pin")))
+    added = memory.add("My pin is 4711", user_id="ann")
+    memory.erase(added["receipt"]["turns"][0])
+    assert listed(memory, show_all=True, show_superseded=True) == []
+    memory.close()
+    assert not [f.name for f in tmp_path.iterdir() if f.is_file() and b"4711" in f.read_bytes()]
+
+
+def test_the_answer_of_a_model_is_erased_with_the_message_it_is_about(server, make, tmp_path):
+    memory = make()
+    server.answers("It seems that the pin is 4711?")
+    added = memory.add("My pin is four seven", user_id="ann")
+    assert "4711" in memory.pending()[0]["answer"]
+    memory.erase(added["receipt"]["turns"][0])
+    assert memory.pending() == []
+    memory.close()
+    assert not [f.name for f in tmp_path.iterdir() if f.is_file() and b"4711" in f.read_bytes()]
+
+
+def test_a_fact_and_its_message_are_one_result(server, make):
+    memory = make()
+    server.answers(facts(fact("Ann lives in Bonn.")))
+    memory.add("I live in Bonn", user_id="ann")
+    found = memory.search("Who lives in Bonn?", user_id="ann", threshold=0)["results"]
+    assert [(result["kind"], [source["text"] for source in result["sources"]]) for result in found] == [
+        ("fact", ["I live in Bonn"])
+    ]
+
+
+def test_the_same_add_again_is_no_new_job(server, make):
+    memory = make()
+    server.answers("?")
+    first = memory.add("I live in Bonn", user_id="ann")
+    again = memory.add("I live in Bonn", user_id="ann")
+    assert again["receipt"]["repeated"]
+    assert again["receipt"]["pending"]
+    assert [job["event_id"] for job in memory.pending()] == [first["event_id"]]
+    with pytest.raises(NotFound, match="pending"):
+        memory.retry("unknown")
