@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -442,3 +443,54 @@ def test_an_answer_that_was_too_long_is_good_for_what_is_whole_and_says_so(place
     learned, reasons = place.told(Fault("length", text=answer(SPEAKS)))
     assert learned == BOTH[:1]
     assert any("cut off" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("verb", ["delete", "erase"])
+@pytest.mark.parametrize("written", [GOOD, "no facts here", Fault(status=500)])
+def test_what_is_forgotten_while_the_model_thinks_is_not_learned(
+    server: ModelServer, tmp_path: Path, verb: str, written: Answer
+) -> None:
+    here = Place(server, tmp_path / "memory.db")
+    server.answers(written)
+    server.latency = 0.1
+    with ThreadPoolExecutor(1) as thread:
+        adding = thread.submit(here.memory.add, SAID, user_id="ann")
+        server.wait_for(1)
+        [turn] = here.memory.get_all(user_id="ann", show_all=True)["results"]
+        getattr(here.memory, verb)(turn["id"])
+        added = adding.result()
+    assert [result for result in added["results"] if result["event"] != "NONE"] == []
+    server.answers(GOOD)
+    here.memory.retry()
+    assert here.memory.pending() == []
+    assert here.memory.get_all(user_id="ann", show_all=True, show_superseded=True)["results"] == []
+    assert here.memory.doctor()["problems"] == []
+    here.memory.close()
+
+
+def test_of_two_messages_one_of_which_is_forgotten_the_other_is_learned(
+    server: ModelServer, tmp_path: Path
+) -> None:
+    here = Place(server, tmp_path / "memory.db")
+    server.answers(answer(fact(turns=[1]), fact(BOTH[1], turns=[2]), fact("Coco is loud.", turns=[1, 2])))
+    server.latency = 0.1
+    with ThreadPoolExecutor(1) as thread:
+        adding = thread.submit(here.memory.add, ["It speaks Portuguese.", "Coco eats."], user_id="ann")
+        server.wait_for(1)
+        kept = here.memory.get_all(user_id="ann", show_all=True)["results"]
+        here.memory.delete(next(turn["id"] for turn in kept if "speaks" in turn["memory"]))
+        added = adding.result()
+    assert [r["memory"] for r in added["results"] if r["event"] == "ADD"] == BOTH[1:]
+    assert [r["reason"] for r in added["results"] if r["event"] == "NONE"] == [
+        "facts of messages that were deleted meanwhile"
+    ]
+    assert [r["memory"] for r in here.memory.get_all(user_id="ann")["results"]] == BOTH[1:]
+    assert here.memory.doctor()["problems"] == []
+    here.memory.close()
+
+
+def test_a_procedure_with_characters_that_no_text_has_is_written_down_without_them(place: Place) -> None:
+    place.server.answers("Goal: feed Coco\0.\nSteps: mangoes \ud83d.")
+    added = place.memory.add(SAID, agent_id="keeper", memory_type="procedural_memory")
+    assert added["receipt"]["pending"] == []
+    assert [result["memory"] for result in added["results"]] == ["Goal: feed Coco.\nSteps: mangoes ?."]

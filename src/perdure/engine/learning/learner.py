@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -129,6 +129,10 @@ class Learner:
             texts = [*(memory.text for memory in own), *(fact.text for fact in extraction.facts)]
             vectors, trouble = await self._embedded(texts)
             await place.first()
+            forgotten = await self._forgotten(work)
+            if len(forgotten) == len(own):
+                return await self._nothing_left(job)
+            extraction, vectors = _without(forgotten, extraction, vectors, len(own))
             outcome = await self._commit(work, shown, extraction, vectors)
             return replace(outcome, dropped=(*outcome.dropped, *trouble))
 
@@ -151,6 +155,13 @@ class Learner:
         """The current memories of turns; of those deleted meanwhile nothing is learned."""
         found = await asyncio.gather(*(self._store.get(job.partition.tenant, turn.id) for turn in turns))
         return [memory for memory in found if memory is not None and memory.retired_at is None]
+
+    async def _forgotten(self, work: _Work) -> set[int]:
+        """The places of the turns that were deleted while the model was asked."""
+        if await work.around.alive(work.own):
+            return set()
+        own = {memory.id for memory in await self._own(work.job, work.turns)}
+        return {place for place, memory in enumerate(work.own) if memory.id not in own}
 
     async def _nothing_left(self, job: Job) -> Outcome:
         with suppress(Conflict):  # somebody else has found out, too
@@ -221,7 +232,7 @@ class Learner:
             completion = await self._completed(prompt, prompt)
         except _Unanswered as failure:
             return await self._leave(job, own, failure)
-        text = completion.text.replace("\0", "").strip()[:MAX_ANSWER]
+        text = _storable(completion.text.replace("\0", "")).strip()[:MAX_ANSWER]
         if not text:
             return await self._leave(job, own, _Unanswered(f"{self._llm.model} gave no text"))
         vectors, trouble = await self._embedded([*(memory.text for memory in own), text])
@@ -304,6 +315,23 @@ class Learner:
         if not isinstance(self._store, Jobs):
             return False
         return job.id not in {held.id for held in await self._store.jobs(job.partition.tenant)}
+
+
+def _without(
+    forgotten: Collection[int],
+    extraction: Extraction,
+    vectors: list[NDArray[np.float32]] | None,
+    turns: int,
+) -> tuple[Extraction, list[NDArray[np.float32]] | None]:
+    """What was extracted, and its vectors (after those of so many turns), but for what forgotten turns say."""
+    kept = [place for place, fact in enumerate(extraction.facts) if not set(forgotten) & set(fact.turns)]
+    if len(kept) == len(extraction.facts):
+        return extraction, vectors
+    facts = tuple(extraction.facts[place] for place in kept)
+    dropped = (*extraction.dropped, "facts of messages that were deleted meanwhile")
+    if vectors is not None:
+        vectors = [*vectors[:turns], *(vectors[turns + place] for place in kept)]
+    return replace(extraction, facts=facts, dropped=dropped), vectors
 
 
 def _storable(text: str) -> str:

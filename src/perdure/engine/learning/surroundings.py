@@ -62,6 +62,11 @@ class Surroundings:
         known = [memory for memory in held if memory.kind != "turn" and memory.scope == own[0].scope]
         return known[-SHOWN:], [said(memory) for memory in held if memory.kind == "turn"]
 
+    async def alive(self, own: Sequence[Memory]) -> bool:
+        """Whether all these versions are still current."""
+        index = await self._indexes.current(self._partition)
+        return len(index.rows_of([memory.ord for memory in own])) == len(own)
+
     async def rivals(
         self, scope: Scope, shown: Sequence[Memory], facts: Sequence[Fact], vectors: Vectors, *, now: datetime
     ) -> list[Near]:
