@@ -114,7 +114,7 @@ def _stated(memories: Sequence[Memory], found: Survey) -> list[Edge]:
 
 
 def _together(memories: Sequence[Memory], found: Survey) -> list[Edge]:
-    """Who is mentioned with whom, in one memory or in turns that follow each other."""
+    """Who is mentioned with whom, in one memory or in turns that follow each other, most often first."""
     spots: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     naming = {memory.id: names for memory in memories if 0 < len(names := found.named[memory.id]) <= CROWD}
     for memory in memories:
@@ -135,7 +135,7 @@ def _together(memories: Sequence[Memory], found: Survey) -> list[Edge]:
             stated=False,
             memory_ids=tuple(sorted({id_ for ids in where.values() for id_ in ids})),
         )
-        for (one, other), where in sorted(spots.items())
+        for (one, other), where in sorted(spots.items(), key=lambda spot: (-len(spot[1]), spot[0]))
         if len(where) >= TOGETHER
     ]
 
