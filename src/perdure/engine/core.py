@@ -22,6 +22,7 @@ from perdure.engine.shape import (
     MemoryDict,
     Results,
     memory_dict,
+    relation_dicts,
 )
 from perdure.engine.turns import Turns
 from perdure.engine.words import ANALYZER_VERSION, pieces
@@ -226,7 +227,15 @@ class Core:
 
     async def _search(self, texts: Sequence[str], **asked: Any) -> list[Results]:
         found, notes = await self._hits(texts, **asked)
-        return [self._noted({"results": await self._shaped(hits)}, notes) for hits in found]
+        return [await self._answer(hits, notes) for hits in found]
+
+    async def _answer(self, hits: Sequence[Hit], notes: list[str]) -> Results:
+        answer: Results = {"results": await self._shaped(hits)}
+        if relations := relation_dicts(hit.memory for hit in hits):
+            answer["relations"] = relations
+        if notes:
+            answer["notes"] = notes
+        return answer
 
     async def _hits(
         self,
@@ -259,10 +268,6 @@ class Core:
             return list(await self._embedder.embed(texts)), []
         except (ModelUnavailable, Unavailable) as error:
             return [None] * len(texts), [f"found by words alone: {error}"]
-
-    @staticmethod
-    def _noted(results: Results, notes: list[str]) -> Results:
-        return {**results, "notes": notes} if notes else results
 
     async def _shaped(self, hits: Sequence[Hit]) -> list[MemoryDict]:
         """Hits as callers see them, each with the words that it came from."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from perdure.arguments import shown, verb
 from perdure.engine import ingest, receipts, requests, upkeep
+from perdure.engine.graph import Graphing
 from perdure.engine.learning.learner import PROCEDURE
 from perdure.engine.messages import Messages, hear
 from perdure.engine.prompting import Prompting
@@ -33,7 +34,7 @@ WRITES_AT_ONCE = 2_000
 """A change of many memories goes in batches of so many, so that others can write in between."""
 
 
-class Engine(Prompting, Relearning):
+class Engine(Prompting, Relearning, Graphing):
     """A memory over a store, an embedder and a reranker; every verb is asynchronous.
 
     Times may be given as datetimes, dates, ISO 8601 or seconds since 1970; those without a zone are UTC.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import md5
 from typing import Any, NotRequired, TypedDict
@@ -78,8 +78,41 @@ class Results(TypedDict):
     """Memories, best first."""
 
     results: list[MemoryDict]
+    relations: NotRequired[list[RelationDict]]
+    """All that the memories found state, each once, where there are any."""
     notes: NotRequired[list[str]]
     """What the caller should know of how this was found, as that a leg was missing."""
+
+
+class EntityDict(TypedDict):
+    """Somebody or something with a name."""
+
+    name: str
+    kind: str
+    """person, place, organisation or thing."""
+    aliases: list[str]
+    merged: dict[str, str]
+    """For each alias, why it is the same."""
+    count: int
+    """How many memories name it, or were said by it."""
+    memory_ids: list[str]
+
+
+class EdgeDict(RelationDict):
+    """A relation, and where it comes from."""
+
+    stated: bool
+    """A fact says so; False: the two are only mentioned together."""
+    memory_ids: list[str]
+    valid_from: str | None
+    valid_to: str | None
+
+
+class GraphDict(TypedDict):
+    """Entities, the most mentioned or the nearest first, and what is between them."""
+
+    entities: list[EntityDict]
+    relations: list[EdgeDict]
 
 
 class ChatMessage(TypedDict):
@@ -213,13 +246,18 @@ def memory_dict(memory: Memory, *, sources: Sequence[Turn] | None = None) -> Mem
         "source_ids": list(memory.sources),
     }
     if memory.relations:
-        shape["relations"] = [
-            {"source": r.subject, "relationship": r.relation, "destination": r.object}
-            for r in memory.relations
-        ]
+        shape["relations"] = relation_dicts([memory])
     if sources is not None:
         shape["sources"] = [source_dict(turn) for turn in sources]
     return shape
+
+
+def relation_dicts(memories: Iterable[Memory]) -> list[RelationDict]:
+    """What memories state of who has to do with whom, each once, in their order."""
+    return [
+        {"source": r.subject, "relationship": r.relation, "destination": r.object}
+        for r in dict.fromkeys(relation for memory in memories for relation in memory.relations)
+    ]
 
 
 def source_dict(turn: Turn) -> SourceDict:
