@@ -48,6 +48,7 @@ class Memory(Blocking[AsyncMemory]):
     search_many = blocking(AsyncMemory.search_many)
     context = blocking(AsyncMemory.context)
     profile = blocking(AsyncMemory.profile)
+    categories = blocking(AsyncMemory.categories)
     get = blocking(AsyncMemory.get)
     get_all = blocking(AsyncMemory.get_all)
     update = blocking(AsyncMemory.update)

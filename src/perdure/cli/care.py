@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli import output, views
-from perdure.cli.options import ConfigFile, Json, StorePath, Yes
+from perdure.cli.options import Agent, App, ConfigFile, Json, Run, StorePath, User, Yes, ids
 from perdure.cli.service import Where, call
 
 PANEL = "Care"
@@ -20,6 +20,23 @@ app = typer.Typer()
 def stats(path: StorePath = None, config: ConfigFile = None, machine: Json = False) -> None:
     """Show how much is kept, and what it was made with."""
     output.say(machine, call(Where(path, config), lambda memory: memory.stats()), views.facts)
+
+
+@app.command(rich_help_panel=PANEL)
+def categories(
+    *,
+    user: User = None,
+    agent: Agent = None,
+    run: Run = None,
+    app_id: App = None,
+    path: StorePath = None,
+    config: ConfigFile = None,
+    machine: Json = False,
+) -> None:
+    """Show how many memories each category has."""
+    whose = ids(user, agent, run, app_id)
+    counted = call(Where(path, config), lambda memory: memory.categories(**whose))
+    output.say(machine, counted, views.facts)
 
 
 @app.command(rich_help_panel=PANEL)

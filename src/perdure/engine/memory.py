@@ -10,8 +10,8 @@ from typing import Any
 
 from perdure.arguments import verb
 from perdure.engine import ingest, receipts, requests, upkeep
+from perdure.engine.keeping import Keeping
 from perdure.engine.messages import Messages, hear
-from perdure.engine.prompting import Prompting
 from perdure.engine.requests import KEEP, Keep, When
 from perdure.engine.scoping import ids, insist, scope_of
 from perdure.engine.shape import (
@@ -33,7 +33,7 @@ WRITES_AT_ONCE = 2_000
 """A change of many memories goes in batches of so many, so that others can write in between."""
 
 
-class Engine(Prompting):
+class Engine(Keeping):
     """A memory over a store, an embedder and a reranker; every verb is asynchronous.
 
     Times may be given as datetimes, dates, ISO 8601 or seconds since 1970; those without a zone are UTC.
@@ -103,6 +103,7 @@ class Engine(Prompting):
             return await self._learned(heard, batch, [memory for memory, _ in pairs])
         entries, pending = await self._entered([m.text for m, _ in pairs], [entry for _, entry in pairs])
         memories = [memory for memory, _ in pairs]
+        memories = self._sorted(memories, entries) if infer else memories
         batch = ingest.batch(list(zip(memories, entries, strict=True)), heard.turns, key=key, key_since=since)
         committed = await self._store.commit(batch)
         return receipts.kept(heard.turns, heard.skipped, committed, pending)
@@ -457,12 +458,6 @@ class Engine(Prompting):
         """Sizes of this project's memory, and what it was made with."""
         await self._open(check_space=False)
         return upkeep.stats_dict(await self._store.stats(self._settings.tenant), self._indexes.nbytes)
-
-    @verb
-    async def doctor(self) -> dict[str, Any]:
-        """Examine the store: `problems` is empty when it is sound; `advice` says what could be better."""
-        await self._open(check_space=False)
-        return await upkeep.examine(self._store, self._space, self._embedder, self._settings.tenant)
 
     @verb
     async def reindex(self, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
