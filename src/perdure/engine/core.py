@@ -27,6 +27,7 @@ from perdure.engine.shape import (
 from perdure.engine.turns import Turns
 from perdure.engine.words import ANALYZER_VERSION, pieces
 from perdure.errors import Closed, ConfigurationError, Conflict, ModelUnavailable, NotFound, Unavailable
+from perdure.filters import EVERYTHING, conjoin
 from perdure.ids import new_id
 from perdure.moments import iso
 from perdure.ports import (
@@ -204,8 +205,11 @@ class Core:
         named: Mapping[str, object],
         filters: Mapping[str, Any] | None = None,
         categories: Sequence[str] | None = None,
+        *,
+        trusted_only: bool = False,
     ) -> Reach:
-        return reach(self._settings.tenant, named, filters, requests.within(categories))
+        narrowed = conjoin(requests.within(categories), requests.trusted(trusted_only))
+        return reach(self._settings.tenant, named, filters, None if narrowed == EVERYTHING else narrowed)
 
     async def _search(self, texts: Sequence[str], **asked: Any) -> list[Results]:
         found, notes = await self._hits(texts, **asked)

@@ -59,8 +59,8 @@ class Engine(Keeping):
         """Remember what was said; when this returns, it is durable and can be found.
 
         Args:
-            messages: a text, a message (`{"role": "user", "content": "..."}`, with `name` and `timestamp` where
-                known), or a list of them.
+            messages: a text, a message (`{"role": "user", "content": "..."}`, with `name`, `timestamp` and
+                `origin` where known), or a list of them.
             user_id: whose memory it is; at least one of the four ids is needed.
             metadata: anything that JSON can hold, kept with each memory, for filters.
             categories: kept with each memory, for filters.
@@ -91,10 +91,13 @@ class Engine(Keeping):
         )
         asked = requests.wish(prompt, self._settings.max_text_bytes)
         await self._open()
-        pairs = [ingest.remember(turn, about) for turn in heard.turns]
+        pairs = [
+            ingest.remember(turn, about, origin)
+            for turn, origin in zip(heard.turns, heard.origins, strict=True)
+        ]
         key, since = requests.idempotency(idempotency_key), None
         if key is None:
-            key = ingest.fingerprint(heard.turns, about, dated=timestamp is not None)
+            key = ingest.fingerprint(heard.turns, about, origins=heard.origins, dated=timestamp is not None)
             since = now - timedelta(seconds=self._settings.repeat_window)
         if infer and self._learner is not None:
             batch = ingest.batch(
@@ -123,6 +126,7 @@ class Engine(Keeping):
         limit: int | None = None,
         threshold: float | None = None,
         rerank: bool | None = None,
+        trusted_only: bool = False,
         explain: bool = False,
         as_of: When | None = None,
         known_at: When | None = None,
@@ -140,6 +144,7 @@ class Engine(Keeping):
             top_k: how many results, 10 when left out; `limit` is the same.
             threshold: the least score, 0 to 1; left out, the one that the ranking was calibrated for.
             rerank: whether to ask the configured reranker; left out, it is asked if there is one.
+            trusted_only: nothing that came from a tool or from the web, and no fact that rests on it.
             explain: tell for each result what each leg, word and boost gave.
             as_of: only what was true in the world at that moment.
             known_at: only what this memory knew at that moment.
@@ -159,6 +164,7 @@ class Engine(Keeping):
             limit=limit,
             threshold=threshold,
             rerank=rerank,
+            trusted_only=trusted_only,
             explain=explain,
             as_of=as_of,
             known_at=known_at,
@@ -183,6 +189,7 @@ class Engine(Keeping):
         limit: int | None = None,
         threshold: float | None = None,
         rerank: bool | None = None,
+        trusted_only: bool = False,
         explain: bool = False,
         as_of: When | None = None,
         known_at: When | None = None,
@@ -194,7 +201,9 @@ class Engine(Keeping):
         await self._turns.take()
         return await self._search(
             requests.queries(queries),
-            reach=self._reach(ids(user_id, agent_id, app_id, run_id), filters, categories),
+            reach=self._reach(
+                ids(user_id, agent_id, app_id, run_id), filters, categories, trusted_only=trusted_only
+            ),
             limit=requests.limit(top_k, limit, self._settings.top_k),
             threshold=requests.threshold(threshold, self._default_threshold),
             rerank=self._reranker is not None if rerank is None else rerank,

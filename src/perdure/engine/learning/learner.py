@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from perdure.engine import ingest
 from perdure.engine.indexes import Indexes
 from perdure.engine.learning.answer import Extraction, read
 from perdure.engine.learning.lines import Lines
@@ -202,6 +201,7 @@ class Learner:
     ) -> Outcome:
         """Decide on what is there now, and store it; again from there, when somebody else was first."""
         facts, turns, job, own = extraction.facts, work.turns, work.job, work.own
+        origin_of = {memory.id: memory.origin for memory in own}
         of_turns = None if vectors is None else vectors[: len(own)]
         of_facts = None if vectors is None else vectors[len(own) :]
         for _ in range(ATTEMPTS):
@@ -210,7 +210,7 @@ class Learner:
                 facts,
                 await work.around.rivals(turns[0].scope, shown, facts, of_facts, now=now),
                 shown=[memory.id for memory in shown],
-                origins=[ingest.ORIGINS[turn.role] for turn in turns],
+                origins=[origin_of[turn.id] for turn in turns],
                 said_at=[turn.said_at for turn in turns],
                 alike=alike(of_facts),
             )
