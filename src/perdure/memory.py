@@ -66,6 +66,7 @@ class Memory(Blocking[AsyncMemory]):
     context = blocking(AsyncMemory.context)
     profile = blocking(AsyncMemory.profile)
     graph = blocking(AsyncMemory.graph)
+    categories = blocking(AsyncMemory.categories)
     get = blocking(AsyncMemory.get)
     get_all = blocking(AsyncMemory.get_all)
     update = blocking(AsyncMemory.update)

@@ -45,7 +45,9 @@ class Settings:
     repeat_window: float = 5.0
     """The same messages in the same scope within so many seconds are one add."""
     categories: Mapping[str, str] | None = None
-    """What facts are sorted into: names, each with what belongs to it; None: mem0's list."""
+    """What memories are sorted into: names, each with what belongs to it; None: mem0's list."""
+    categorize: bool = True
+    """Without a language model, give a memory the categories whose descriptions it is nearest to."""
     instructions: str = ""
     """What a language model is told besides our own instructions, for every add."""
     max_facts: int = 50

@@ -11,6 +11,8 @@ from perdure.errors import MissingScope
 
 Kind: TypeAlias = Literal["turn", "fact", "procedure", "summary"]
 Origin: TypeAlias = Literal["user", "assistant", "tool", "web", "import"]
+UNTRUSTED: frozenset[Origin] = frozenset({"tool", "web"})
+"""Whatever wrote these words, nobody whom the application knows stands behind them."""
 Event: TypeAlias = Literal[
     "ADD", "UPDATE", "SUPERSEDE", "DELETE", "EXPIRE", "ARCHIVE", "RESTORE", "ERASE", "REFINE"
 ]

@@ -23,6 +23,23 @@ def stats(path: StorePath = None, config: ConfigFile = None, machine: Json = Fal
 
 
 @app.command(rich_help_panel=PANEL)
+def categories(
+    *,
+    user: User = None,
+    agent: Agent = None,
+    run: Run = None,
+    app_id: App = None,
+    path: StorePath = None,
+    config: ConfigFile = None,
+    machine: Json = False,
+) -> None:
+    """Show how many memories each category has."""
+    whose = ids(user, agent, run, app_id)
+    counted = call(Where(path, config), lambda memory: memory.categories(**whose))
+    output.say(machine, counted, views.facts)
+
+
+@app.command(rich_help_panel=PANEL)
 def doctor(path: StorePath = None, config: ConfigFile = None, machine: Json = False) -> None:
     """Examine the store.
 

@@ -22,6 +22,7 @@ from perdure.cli.options import (
     Metadata,
     Run,
     StorePath,
+    TrustedOnly,
     User,
     Yes,
     given,
@@ -50,6 +51,9 @@ def add(
     app_id: App = None,
     role: Annotated[str, typer.Option(help="Who said it: user, assistant or tool.")] = "user",
     name: Annotated[str | None, typer.Option(help="The speaker's name.")] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="Where it comes from, if not from the role: web, import, tool.")
+    ] = None,
     at: Annotated[
         str | None, typer.Option(metavar="DATE", help="When it was said; now, when left out.")
     ] = None,
@@ -65,7 +69,7 @@ def add(
     machine: Json = False,
 ) -> None:
     """Remember what was said."""
-    message = given(role=role, content=sys.stdin.read() if text == "-" else text, name=name)
+    message = given(role=role, content=sys.stdin.read() if text == "-" else text, name=name, origin=origin)
     options = given(
         metadata=json_object(metadata, "--metadata"),
         categories=category,
@@ -97,6 +101,7 @@ def search(
     as_of: AsOf = None,
     known_at: KnownAt = None,
     show_expired: Annotated[bool, typer.Option("--show-expired", help="Also what has expired.")] = False,
+    trusted_only: TrustedOnly = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show what gave each result its score.")] = False,
     path: StorePath = None,
     config: ConfigFile = None,
@@ -114,7 +119,9 @@ def search(
     whose = ids(user, agent, run, app_id)
     found = call(
         Where(path, config),
-        lambda memory: memory.search(query, explain=explain, show_expired=show_expired, **whose, **options),
+        lambda memory: memory.search(
+            query, explain=explain, trusted_only=trusted_only, show_expired=show_expired, **whose, **options
+        ),
     )
     output.say(machine, found, views.found)
 

@@ -50,6 +50,9 @@ Filters = Annotated[
 Expires = Annotated[
     str | None, typer.Option("--expires", metavar="DATE", help="Hide it after this day or moment.")
 ]
+TrustedOnly = Annotated[
+    bool, typer.Option("--trusted-only", help="Nothing that came from a tool or from the web.")
+]
 AsOf = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="What was true at that moment.")]
 KnownAt = Annotated[
     str | None, typer.Option("--known-at", metavar="DATE", help="What was known at that moment.")

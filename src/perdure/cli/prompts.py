@@ -21,6 +21,7 @@ from perdure.cli.options import (
     KnownAt,
     Run,
     StorePath,
+    TrustedOnly,
     User,
     given,
     ids,
@@ -54,6 +55,7 @@ def context(
     category: Categories = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,
+    trusted_only: TrustedOnly = False,
     full_ids: FullIds = False,
     path: StorePath = None,
     config: ConfigFile = None,
@@ -75,7 +77,14 @@ def context(
     whose = ids(user, agent, run, app_id)
     made = call(
         Where(path, config),
-        lambda memory: memory.context(query, format=form, full_ids=full_ids, **whose, **options),  # type: ignore[arg-type]  # the verb tells which there are
+        lambda memory: memory.context(
+            query,
+            format=form,  # type: ignore[arg-type]  # the verb tells which there are
+            trusted_only=trusted_only,
+            full_ids=full_ids,
+            **whose,
+            **options,
+        ),
     )
     if machine:
         output.say_json(made)
@@ -96,6 +105,7 @@ def profile(
     limit: Annotated[int | None, typer.Option("--limit", "-n", help="How many memories at most.")] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,
+    trusted_only: TrustedOnly = False,
     full_ids: FullIds = False,
     path: StorePath = None,
     config: ConfigFile = None,
@@ -104,7 +114,10 @@ def profile(
     """Give what is known of somebody, by category, as text for a prompt."""
     options = given(categories=category, budget_tokens=budget, top_k=limit, as_of=as_of, known_at=known_at)
     whose = ids(user, agent, run, app_id)
-    made = call(Where(path, config), lambda memory: memory.profile(full_ids=full_ids, **whose, **options))
+    made = call(
+        Where(path, config),
+        lambda memory: memory.profile(full_ids=full_ids, trusted_only=trusted_only, **whose, **options),
+    )
     if machine:
         output.say_json(made)
     else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from perdure.arguments import shown
 from perdure.engine import ingest, receipts, requests
+from perdure.engine.categories import Categories
 from perdure.engine.indexes import Indexes
 from perdure.engine.learning import Learner, Outcome
 from perdure.engine.messages import Heard
@@ -35,6 +36,7 @@ from perdure.errors import (
     NotFound,
     Unavailable,
 )
+from perdure.filters import EVERYTHING, conjoin
 from perdure.ids import new_id
 from perdure.moments import iso
 from perdure.ports import (
@@ -87,6 +89,10 @@ class Core:
             work=self._work,
         )
         self._turns = Turns()
+        self._categories = Categories(
+            self._settings.categories if self._settings.categorize else {},
+            model=embedder.model if embedder else "",
+        )
         self._recall = Recall(store, self._indexes, reranker, self._turns)
         self._reranker = reranker
         self._llm = llm
@@ -169,8 +175,10 @@ class Core:
         if self._embedder is None:
             return list(entries)
         parts = [pieces(text) for text in texts]
-        vectors = await self._embedder.embed([piece for pieces in parts for piece in pieces])
-        return ingest.with_vectors(entries, vectors, [len(pieces) for pieces in parts])
+        wanted = [piece for pieces in parts for piece in pieces]
+        vectors = await self._embedder.embed([*wanted, *self._categories.unknown])
+        self._categories.learn(vectors[len(wanted) :])
+        return ingest.with_vectors(entries, vectors[: len(wanted)], [len(pieces) for pieces in parts])
 
     async def _entered(self, texts: Sequence[str], entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
         """Entries with vectors; without them, and what is pending, when the embedder cannot be had just now."""
@@ -178,6 +186,12 @@ class Core:
             return await self._embedded(texts, entries), []
         except (ModelUnavailable, Unavailable) as error:
             return list(entries), [f"vectors, to be made by reindex(): {error}"]
+
+    def _sorted(self, memories: Sequence[Memory], entries: Sequence[Entry]) -> list[Memory]:
+        """The memories, with the nearest categories where nobody gave any."""
+        if self._embedder is None:
+            return list(memories)
+        return self._categories.sorted(memories, entries, self._embedder.dimensions)
 
     async def _entries_of(self, memories: Sequence[Memory]) -> list[Entry]:
         return await self._embedded([m.text for m in memories], [ingest.analysed(m) for m in memories])
@@ -222,8 +236,11 @@ class Core:
         named: Mapping[str, object],
         filters: Mapping[str, Any] | None = None,
         categories: Sequence[str] | None = None,
+        *,
+        trusted_only: bool = False,
     ) -> Reach:
-        return reach(self._settings.tenant, named, filters, requests.within(categories))
+        narrowed = conjoin(requests.within(categories), requests.trusted(trusted_only))
+        return reach(self._settings.tenant, named, filters, None if narrowed == EVERYTHING else narrowed)
 
     async def _search(self, texts: Sequence[str], **asked: Any) -> list[Results]:
         found, notes = await self._hits(texts, **asked)

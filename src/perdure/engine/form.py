@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from perdure.engine.recalled import NOTICE, framed, label, quoted, xml_text
 from perdure.moments import iso
-from perdure.types import Memory, Partition
+from perdure.types import UNTRUSTED, Memory, Partition
 
 Place: TypeAlias = tuple[Partition, int]
 """A version of a memory, by its partition and `ord`."""
@@ -89,7 +89,7 @@ class Form:
         kind = f"{memory.kind}, " if line.derived else ""
         role = label(memory.role)
         who = f"{label(memory.speaker)} ({role})" if memory.speaker else role
-        head = f"[{label(self.names[memory.id])}] {day(memory)}{times}, {kind}{who}"
+        head = f"[{label(self.names[memory.id])}] {day(memory)}{times}, {kind}{who}{_doubt(memory)}"
         return f"{head}: {quoted(line.text)}{' (cut)' if line.cut else ''}"
 
     def _xml_line(self, line: Line) -> str:
@@ -101,6 +101,7 @@ class Form:
             "kind": memory.kind if line.derived else None,
             "speaker": memory.speaker,
             "role": memory.role,
+            "origin": memory.origin if memory.origin in UNTRUSTED else None,
             "cut": "yes" if line.cut else None,
         }
         attributes = " ".join(f'{name}="{xml_text(value)}"' for name, value in told.items() if value)
@@ -119,6 +120,13 @@ def short(ids: Iterable[str]) -> dict[str, str]:
     while size < longest and len({name[-size:] for name in wanted}) < len(wanted):
         size += 4
     return {name: name[-size:] for name in wanted}
+
+
+def _doubt(memory: Memory) -> str:
+    """Where it comes from, when nobody known stands behind it and its role does not say so."""
+    if memory.origin not in UNTRUSTED or memory.origin == memory.role:
+        return ""
+    return ", from the web" if memory.origin == "web" else ", from a tool"
 
 
 def _times(line: Line) -> list[tuple[str, str]]:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ORIGINS: Mapping[str, Origin] = {"user": "user", "assistant": "assistant", "tool": "tool"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
@@ -37,7 +35,7 @@ class Attributes:
     """`infer=False`: each message is listed as a memory, whatever it says."""
 
 
-def remember(turn: Turn, attributes: Attributes) -> tuple[Memory, Entry]:
+def remember(turn: Turn, attributes: Attributes, origin: Origin) -> tuple[Memory, Entry]:
     """The memory of a turn and its entry, without vectors: what rules can tell of the words."""
     found = analyze(turn.text, speaker=turn.speaker, said_at=turn.said_at)
     language = _code(found.flags)
@@ -55,7 +53,7 @@ def remember(turn: Turn, attributes: Attributes) -> tuple[Memory, Entry]:
         categories=attributes.categories,
         metadata=attributes.metadata,
         mentions=mentions(turn.text, turn.said_at, language),
-        origin=ORIGINS[turn.role],
+        origin=origin,
         salience=1.0 if attributes.verbatim else salience(turn.text, turn.role, language=language),
         expires_at=attributes.expires_at,
         valid_from=turn.said_at,
@@ -144,12 +142,15 @@ def learning(job_id: str, turns: Sequence[Turn], options: Mapping[str, Any]) -> 
     )
 
 
-def fingerprint(turns: Sequence[Turn], attributes: Attributes, *, dated: bool) -> str:
+def fingerprint(
+    turns: Sequence[Turn], attributes: Attributes, *, origins: Sequence[Origin], dated: bool
+) -> str:
     """A key that is equal when the same add is sent again; `dated` when the caller gave the times."""
     scope = turns[0].scope
     about = [
         [scope.user_id, scope.agent_id, scope.app_id, scope.run_id],
         [[turn.role, turn.speaker, turn.text, list(turn.attachments)] for turn in turns],
+        origins,
         [str(turn.said_at) for turn in turns] if dated else None,
         [attributes.categories, str(attributes.expires_at), dict(attributes.metadata), attributes.verbatim],
     ]

@@ -11,9 +11,9 @@ from typing import Any
 from perdure.arguments import shown, verb
 from perdure.engine import ingest, receipts, requests, upkeep
 from perdure.engine.graph import Graphing
+from perdure.engine.keeping import Keeping
 from perdure.engine.learning.learner import PROCEDURE
 from perdure.engine.messages import Messages, hear
-from perdure.engine.prompting import Prompting
 from perdure.engine.relearning import Relearning
 from perdure.engine.requests import KEEP, Keep, When
 from perdure.engine.scoping import ids, insist, scope_of
@@ -34,7 +34,7 @@ WRITES_AT_ONCE = 2_000
 """A change of many memories goes in batches of so many, so that others can write in between."""
 
 
-class Engine(Prompting, Relearning, Graphing):
+class Engine(Keeping, Relearning, Graphing):
     """A memory over a store, an embedder and a reranker; every verb is asynchronous.
 
     Times may be given as datetimes, dates, ISO 8601 or seconds since 1970; those without a zone are UTC.
@@ -61,8 +61,8 @@ class Engine(Prompting, Relearning, Graphing):
         """Remember what was said; when this returns, it is durable and can be found.
 
         Args:
-            messages: a text, a message (`{"role": "user", "content": "..."}`, with `name` and `timestamp` where
-                known), or a list of them.
+            messages: a text, a message (`{"role": "user", "content": "..."}`, with `name`, `timestamp` and
+                `origin` where known), or a list of them.
             user_id: whose memory it is; at least one of the four ids is needed.
             metadata: anything that JSON can hold, kept with each memory, for filters.
             categories: kept with each memory, for filters.
@@ -103,10 +103,13 @@ class Engine(Prompting, Relearning, Graphing):
         )
         asked = requests.wish(prompt, self._settings.max_text_bytes)
         await self._open()
-        pairs = [ingest.remember(turn, about) for turn in heard.turns]
+        pairs = [
+            ingest.remember(turn, about, origin)
+            for turn, origin in zip(heard.turns, heard.origins, strict=True)
+        ]
         key, since = requests.idempotency(idempotency_key), None
         if key is None:
-            key = ingest.fingerprint(heard.turns, about, dated=timestamp is not None)
+            key = ingest.fingerprint(heard.turns, about, origins=heard.origins, dated=timestamp is not None)
             since = now - timedelta(seconds=self._settings.repeat_window)
         if infer and self._learner is not None:
             job = {"prompt": asked} if asked else {}
@@ -116,6 +119,7 @@ class Engine(Prompting, Relearning, Graphing):
             return await self._learned(heard, batch, [memory for memory, _ in pairs])
         entries, pending = await self._entered([m.text for m, _ in pairs], [entry for _, entry in pairs])
         memories = [memory for memory, _ in pairs]
+        memories = self._sorted(memories, entries) if infer else memories
         batch = ingest.batch(list(zip(memories, entries, strict=True)), heard.turns, key=key, key_since=since)
         committed = await self._store.commit(batch)
         return receipts.kept(heard.turns, heard.skipped, committed, pending)
@@ -135,6 +139,7 @@ class Engine(Prompting, Relearning, Graphing):
         limit: int | None = None,
         threshold: float | None = None,
         rerank: bool | None = None,
+        trusted_only: bool = False,
         explain: bool = False,
         as_of: When | None = None,
         known_at: When | None = None,
@@ -152,6 +157,7 @@ class Engine(Prompting, Relearning, Graphing):
             top_k: how many results, 10 when left out; `limit` is the same.
             threshold: the least score, 0 to 1; left out, the one that the ranking was calibrated for.
             rerank: whether to ask the configured reranker; left out, it is asked if there is one.
+            trusted_only: nothing that came from a tool or from the web, and no fact that rests on it.
             explain: tell for each result what each leg, word and boost gave.
             as_of: only what was true in the world at that moment.
             known_at: only what this memory knew at that moment.
@@ -171,6 +177,7 @@ class Engine(Prompting, Relearning, Graphing):
             limit=limit,
             threshold=threshold,
             rerank=rerank,
+            trusted_only=trusted_only,
             explain=explain,
             as_of=as_of,
             known_at=known_at,
@@ -195,6 +202,7 @@ class Engine(Prompting, Relearning, Graphing):
         limit: int | None = None,
         threshold: float | None = None,
         rerank: bool | None = None,
+        trusted_only: bool = False,
         explain: bool = False,
         as_of: When | None = None,
         known_at: When | None = None,
@@ -206,7 +214,9 @@ class Engine(Prompting, Relearning, Graphing):
         await self._turns.take()
         return await self._search(
             requests.queries(queries),
-            reach=self._reach(ids(user_id, agent_id, app_id, run_id), filters, categories),
+            reach=self._reach(
+                ids(user_id, agent_id, app_id, run_id), filters, categories, trusted_only=trusted_only
+            ),
             limit=requests.limit(top_k, limit, self._settings.top_k),
             threshold=requests.threshold(threshold, self._default_threshold),
             rerank=self._reranker is not None if rerank is None else rerank,
@@ -446,12 +456,6 @@ class Engine(Prompting, Relearning, Graphing):
         """Sizes of this project's memory, and what it was made with."""
         await self._open(check_space=False)
         return upkeep.stats_dict(await self._store.stats(self._settings.tenant), self._indexes.nbytes)
-
-    @verb
-    async def doctor(self) -> dict[str, Any]:
-        """Examine the store: `problems` is empty when it is sound; `advice` says what could be better."""
-        await self._open(check_space=False)
-        return await upkeep.examine(self._store, self._space, self._embedder, self._settings.tenant)
 
     @verb
     async def reindex(self, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:

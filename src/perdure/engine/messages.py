@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias, cast, get_args
 
 from perdure.arguments import shown
 from perdure.engine.recalled import without_recalled
 from perdure.errors import InvalidInput, TooLarge
 from perdure.ids import new_id
 from perdure.moments import parse_moment
-from perdure.types import Scope, Turn
+from perdure.types import Origin, Scope, Turn
 
 Message: TypeAlias = str | Mapping[str, Any]
 Messages: TypeAlias = Message | Sequence[Message]
@@ -33,6 +33,7 @@ ROLES = {
 
 IMAGE = "[image]"
 """The text of a message that is nothing but an image."""
+_OF_ROLES: Final[Mapping[str, Origin]] = {"assistant": "assistant", "tool": "tool"}
 
 MAX_DEPTH = 100
 """Lists and objects within each other; far below where Python's own recursion ends, in every thread."""
@@ -51,6 +52,8 @@ class Heard:
     """The messages of one `add`, normalised."""
 
     turns: tuple[Turn, ...]
+    origins: tuple[Origin, ...]
+    """Where each turn came from."""
     skipped: tuple[Skipped, ...]
 
 
@@ -66,7 +69,8 @@ def hear(
     """Make turns of messages, without the memories that we put into them ourselves.
 
     Args:
-        messages: a text, a message (`{"role", "content"}`, optionally `name` and `timestamp`), or a list of them.
+        messages: a text, a message (`{"role", "content"}`, optionally `name`, `timestamp` and `origin`),
+            or a list of them.
         scope: whose they are.
         now: when they are recorded.
         said_at: when they were said, for those without a `timestamp` of their own.
@@ -78,11 +82,13 @@ def hear(
         TooLarge: a text over the bound, or what is not text (images, files) together over it.
     """
     turns: list[Turn] = []
+    origins: list[Origin] = []
     skipped: list[Skipped] = []
     for index, message in enumerate(_listed(messages)):
         where = f"messages[{index}]"
         said = _message(message, where)
         role = _role(said, where)
+        origin = _origin(said, role, where)
         whole, attachments = _content(said.get("content"), where)
         text = _unrecalled(whole)
         if pictures and not whole.strip() and any(part.get("type") == "image_url" for part in attachments):
@@ -95,6 +101,7 @@ def hear(
             reason = "nothing but memories that were recalled" if whole.strip() else "no text"
             skipped.append(Skipped(index=index, reason=reason))
         else:
+            origins.append(origin)
             turns.append(
                 Turn(
                     id=new_id(),
@@ -110,7 +117,7 @@ def hear(
     if not turns:
         reasons = "; ".join(f"messages[{s.index}]: {s.reason}" for s in skipped[:3]) or "the list is empty"
         raise InvalidInput(f"there is nothing to remember in messages ({reasons})")
-    return Heard(turns=tuple(turns), skipped=tuple(skipped))
+    return Heard(turns=tuple(turns), origins=tuple(origins), skipped=tuple(skipped))
 
 
 def _unrecalled(text: str) -> str:
@@ -227,6 +234,16 @@ def _role(message: Mapping[str, Any], where: str) -> str:
         raise InvalidInput(f"{where} has the role {shown(role)}: roles are user, assistant, tool and system; "
                            "who speaks goes into 'name'")  # fmt: skip
     return known
+
+
+def _origin(message: Mapping[str, Any], role: str, where: str) -> Origin:
+    """Where a message says that it comes from; else from whom its role names."""
+    given = message.get("origin")
+    if given is None:
+        return _OF_ROLES.get(role, "user")
+    if given not in get_args(Origin):
+        raise InvalidInput(f"{where} has the origin {given!r}: origins are {', '.join(get_args(Origin))}")
+    return cast("Origin", given)
 
 
 def _speaker(name: object, where: str) -> str | None:

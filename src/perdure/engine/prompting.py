@@ -18,7 +18,7 @@ from perdure.engine.scoping import ids, insist
 from perdure.engine.shape import Context, MemoryDict, Profile
 from perdure.engine.tokens import estimated_tokens
 from perdure.errors import InvalidInput
-from perdure.types import LISTED_SALIENCE, Memory
+from perdure.types import LISTED_SALIENCE, UNTRUSTED, Memory
 
 R = TypeVar("R")
 
@@ -50,6 +50,7 @@ class Prompting(Core):
         limit: int | None = None,
         threshold: float | None = None,
         rerank: bool | None = None,
+        trusted_only: bool = False,
         as_of: When | None = None,
         known_at: When | None = None,
         reference_date: When | None = None,
@@ -67,6 +68,7 @@ class Prompting(Core):
             budget_tokens: the block has no more tokens than this.
             format: "text"; "xml", the same in tags; "messages", the text as a system message for chat APIs.
             top_k: how many memories are looked at, 50 when left out; `limit` is the same.
+            trusted_only: nothing that came from a tool or from the web; without it, such lines say so.
             count_tokens: a model's own tokenizer; without it tokens are estimated.
             full_ids: show whole ids, for a model that is to use them, and not only their last letters.
         """
@@ -76,7 +78,9 @@ class Prompting(Core):
             raise InvalidInput(f"format={format!r}: give 'text', 'messages' or 'xml'")
         [hits], notes = await self._hits(
             [query],
-            reach=self._reach(ids(user_id, agent_id, app_id, run_id), filters, categories),
+            reach=self._reach(
+                ids(user_id, agent_id, app_id, run_id), filters, categories, trusted_only=trusted_only
+            ),
             limit=requests.limit(top_k, limit, LOOKED_AT),
             threshold=requests.threshold(threshold, self._default_threshold),
             rerank=self._reranker is not None if rerank is None else rerank,
@@ -89,7 +93,10 @@ class Prompting(Core):
         )
         found = [_line(hit) for hit in hits]
         lines = fold(found)
-        beside = partners(lines, await self._recall.versions(exchanges(lines, found)))
+        neighbours = await self._recall.versions(exchanges(lines, found))
+        if trusted_only:
+            neighbours = {place: one for place, one in neighbours.items() if one.origin not in UNTRUSTED}
+        beside = partners(lines, neighbours)
         form = Form(xml=format == "xml", names=_names([*lines, *beside.values()], full=full_ids))
         work = partial(compose, lines, beside, budget=budget, count=count, form=form)
         made = await self._weighed(work, len(lines))
@@ -113,6 +120,7 @@ class Prompting(Core):
         budget_tokens: int | None = None,
         top_k: int | None = None,
         limit: int | None = None,
+        trusted_only: bool = False,
         as_of: When | None = None,
         known_at: When | None = None,
         count_tokens: Count | None = None,
@@ -125,7 +133,7 @@ class Prompting(Core):
             categories: only these, in this order; else all there are. What has none is under "other".
             budget_tokens: the text has no more tokens than this; left out, there is room for all.
             top_k: how many memories at most, 100 when left out; `limit` is the same.
-            count_tokens: as for `context`; likewise `full_ids`.
+            count_tokens: as for `context`; likewise `full_ids` and `trusted_only`.
 
         Raises:
             MissingScope: nobody is named.
@@ -138,7 +146,7 @@ class Prompting(Core):
         await self._open()
         for kind in ({"ne": "turn"}, {"eq": "turn"}):
             memories += await self._find(
-                self._reach(named, {"kind": kind}, categories),
+                self._reach(named, {"kind": kind}, categories, trusted_only=trusted_only),
                 limit=most - len(memories),
                 min_salience=LISTED_SALIENCE,
                 as_of=requests.moment(as_of, "as_of"),

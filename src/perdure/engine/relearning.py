@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from perdure.arguments import verb
@@ -79,8 +79,9 @@ class Relearning(Core):
         await self._open()
         held = await self._all(asked, "fact")
         made: dict[str, Any] = {"added": [], "removed": [], "kept": 0, "failed": [], "applied": apply}
-        for scope, turns in (await self._turns_by_scope(asked)).items():
-            draft = await learner.draft(turns, prompt=wish)
+        memories = {memory.id: memory for memory in await self._all(asked, "turn")}
+        for scope, turns in (await self._by_scope(memories)).items():
+            draft = await learner.draft(turns, memories, prompt=wish)
             facts = [memory for memory in held if memory.scope == scope and memory.derived_by is not None]
             writes, new, gone = draft.difference(facts, turns)
             if apply and writes:
@@ -106,9 +107,8 @@ class Relearning(Core):
             )
         )
 
-    async def _turns_by_scope(self, asked: Reach) -> dict[Scope, list[Turn]]:
-        memories = await self._all(asked, "turn")
-        turns = await self._store.turns(asked.tenant, [memory.id for memory in memories])
+    async def _by_scope(self, ids: Iterable[str]) -> dict[Scope, list[Turn]]:
+        turns = await self._store.turns(self._settings.tenant, list(ids))
         found: dict[Scope, list[Turn]] = {}
         for turn in turns:
             found.setdefault(turn.scope, []).append(turn)

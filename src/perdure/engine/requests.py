@@ -13,6 +13,7 @@ from perdure.engine.messages import bounded, clean, json_copy
 from perdure.errors import InvalidInput
 from perdure.filters import Filter, parse
 from perdure.moments import parse_moment
+from perdure.types import UNTRUSTED
 
 When: TypeAlias = datetime | date | str | int | float
 """A moment as callers write it: see `perdure.moments.parse_moment`."""
@@ -121,6 +122,13 @@ def within(values: object) -> Filter | None:
     """The filter that lets memories of these categories through."""
     names = categories(values)
     return parse({"categories": list(names)}) if names else None
+
+
+def trusted(only: object) -> Filter | None:
+    """The filter that keeps out what nobody known stands behind; None when it may come."""
+    if not isinstance(only, bool):
+        raise InvalidInput(f"trusted_only={only!r}: give True or False")
+    return parse({"origin": {"nin": sorted(UNTRUSTED)}}) if only else None
 
 
 def metadata(value: object, max_bytes: int) -> Mapping[str, Any]:

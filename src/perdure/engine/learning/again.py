@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from perdure.engine import ingest
 from perdure.engine.learning.answer import Fact
 from perdure.engine.learning.reconcile import Near, reconcile
 from perdure.engine.learning.surroundings import EARLIER, SHOWN, alike
@@ -112,11 +111,6 @@ def portions(turns: Sequence[Turn]) -> Iterator[tuple[list[Turn], list[Turn]]]:
     for session in sessions.values():
         for start in range(0, len(session), AT_ONCE):
             yield session[start : start + AT_ONCE], session[max(0, start - EARLIER) : start]
-
-
-def remembered(turn: Turn) -> Memory:
-    """The memory of a turn, as the rules make it."""
-    return ingest.remember(turn, ingest.Attributes(metadata={}))[0]
 
 
 def _key(memory: Memory) -> tuple[str, bool]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from perdure.engine import ingest
 from perdure.engine.indexes import Indexes
-from perdure.engine.learning.again import Draft, portions, remembered
+from perdure.engine.learning.again import Draft, portions
 from perdure.engine.learning.answer import Extraction, Fact, read
 from perdure.engine.learning.lines import Lines
 from perdure.engine.learning.prompt import VERSION, ask, ask_procedure
@@ -136,12 +135,18 @@ class Learner:
             outcome = await self._commit(work, shown, extraction, vectors)
             return replace(outcome, dropped=(*outcome.dropped, *trouble))
 
-    async def draft(self, turns: Sequence[Turn], *, prompt: str = "") -> Draft:
-        """What would be known, had this model learned from these turns of one scope; nothing is stored."""
+    async def draft(
+        self, turns: Sequence[Turn], memories: Mapping[str, Memory], *, prompt: str = ""
+    ) -> Draft:
+        """What would be known, had this model learned from these turns of one scope; nothing is stored.
+
+        Args:
+            memories: the turns' own, by their ids.
+        """
         draft = Draft(by=self.derived_by, now=self._clock())
         for portion, earlier in portions(turns):
             shown = draft.shown
-            own = [remembered(turn) for turn in portion]
+            own = [memories[turn.id] for turn in portion]
             try:
                 extraction = await self._asked(portion, shown, earlier, prompt)
             except _Unanswered as failure:
@@ -286,6 +291,7 @@ class Learner:
     ) -> Outcome:
         """Decide on what is there now, and store it; again from there, when somebody else was first."""
         facts, turns, job, own = extraction.facts, work.turns, work.job, work.own
+        origin_of = {memory.id: memory.origin for memory in own}
         of_turns = None if vectors is None else vectors[: len(own)]
         of_facts = None if vectors is None else vectors[len(own) :]
         for _ in range(ATTEMPTS):
@@ -295,7 +301,7 @@ class Learner:
                 facts,
                 await work.around.rivals(turns[0].scope, shown, facts, of_facts, now=now),
                 shown=[memory.id for memory in shown],
-                origins=[ingest.ORIGINS[turn.role] for turn in turns],
+                origins=[origin_of[turn.id] for turn in turns],
                 said_at=[turn.said_at for turn in turns],
                 alike=alike(of_facts),
             )

@@ -12,7 +12,7 @@ from perdure.engine.learning.answer import Fact
 from perdure.engine.learning.reconcile import TRUST, Add, Confirm, Decision, begin
 from perdure.ids import new_id
 from perdure.ports import Entry, Write
-from perdure.types import Claim, Kind, Memory, Origin, Turn
+from perdure.types import UNTRUSTED, Claim, Kind, Memory, Turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +79,7 @@ class Writing:
             sources=tuple(turn.id for turn in turns),
             categories=tuple(dict.fromkeys((*source.categories, *fact.categories))),
             metadata=source.metadata,
-            origin=_origin(turns),
+            origin=min((self._own[turn.id].origin for turn in turns), key=TRUST.__getitem__),
             claim=fact.claim,
             relations=fact.relations,
             derived_by=self._by,
@@ -99,6 +99,8 @@ class Writing:
             return before
         old = (before.memory if before else None) or decision.memory
         turns = [self._turns[place].id for place in decision.fact.turns]
+        if old.origin not in UNTRUSTED:  # or a web page would be quoted as a source of what a user said
+            turns = [turn for turn in turns if self._own[turn].origin not in UNTRUSTED]
         claim = old.claim or Claim(subject="", attribute="")
         revised = replace(
             old,
@@ -138,8 +140,3 @@ def refinements(own: Sequence[Memory], vectors: Vectors, *, salience: float | No
                 )
             )
     return writes
-
-
-def _origin(turns: Sequence[Turn]) -> Origin:
-    """The least trusted of the turns' origins."""
-    return min((ingest.ORIGINS[turn.role] for turn in turns), key=lambda origin: TRUST[origin])

@@ -1,0 +1,83 @@
+"""Categories without a language model: those whose descriptions a text is nearest to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from perdure.ports import Entry
+from perdure.settings import CATEGORIES
+from perdure.types import Memory
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NEAR: Final[Mapping[str, float]] = {"all-MiniLM-L6-v2": 0.12}
+"""By model: how much nearer a text is to a category than to categories on average, as a difference of cosines.
+Measured in `tests/unit/test_categories.py`: at .10 every sixth sentence about nothing gets a category, from .16 on
+a third of the right ones are missed. Cosines of other models mean something else, so those sort nothing."""
+BESIDE: Final = 0.05
+"""A second category is at most so much further away."""
+MOST: Final = 2
+LEFTOVER: Final = "misc"
+"""Nothing is near "anything else"."""
+
+
+class Categories:
+    """Sorts texts by their vectors; it knows nothing until it was given those of the descriptions."""
+
+    def __init__(self, described: Mapping[str, str] | None, *, model: str) -> None:
+        """Categories by name, each with what belongs to it (None: mem0's list), for the vectors of a model."""
+        described = CATEGORIES if described is None else described
+        self._near = NEAR.get(model.partition("/")[0].removesuffix("-int8"), 0.0)
+        self._names = [name for name in described if name != LEFTOVER and self._near]
+        own = [described[name] or name for name in self._names]
+        usual = [text for name, text in CATEGORIES.items() if name != LEFTOVER]
+        self._texts = tuple(dict.fromkeys((*own, *usual))) if own else ()
+        self._own = [self._texts.index(text) for text in own]
+        self._usual = [self._texts.index(text) for text in usual] if own else []
+        self._directions: NDArray[np.float32] | None = None
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The texts whose vectors are still needed."""
+        return self._texts if self._directions is None else ()
+
+    def learn(self, vectors: NDArray[np.float32]) -> None:
+        """Take the vectors of `unknown`: `(len(unknown), dimensions)`; without any, nothing changes.
+
+        What all descriptions have in common says nothing, so the mean of the usual ones is taken away: it makes
+        one bound fit short and long texts, and few categories as well as many.
+        """
+        if len(vectors):
+            self._directions = vectors[self._own] - vectors[self._usual].mean(axis=0)
+
+    def of(self, vectors: NDArray[np.float32]) -> tuple[str, ...]:
+        """The categories of a text, the nearest first, two at most; none when nothing is near.
+
+        Args:
+            vectors: `(pieces, dimensions)`; a text is about what its pieces are about on average.
+        """
+        if self._directions is None or not len(vectors):
+            return ()
+        vector = vectors[0] if len(vectors) == 1 else vectors.mean(axis=0)
+        nearness = (self._directions @ vector).tolist()
+        best = sorted(range(len(nearness)), key=nearness.__getitem__, reverse=True)[:MOST]
+        bound = max(self._near, nearness[best[0]] - BESIDE)
+        return tuple(self._names[place] for place in best if nearness[place] >= bound)
+
+    def sorted(self, memories: Sequence[Memory], entries: Sequence[Entry], dimensions: int) -> list[Memory]:
+        """The memories, with categories where they had none and their entries have vectors."""
+        return [
+            memory
+            if memory.categories or not entry.vectors
+            else replace(memory, categories=self.of(_vectors(entry, dimensions)))
+            for memory, entry in zip(memories, entries, strict=True)
+        ]
+
+
+def _vectors(entry: Entry, dimensions: int) -> NDArray[np.float32]:
+    return np.frombuffer(entry.vectors, "<f2").reshape(-1, dimensions).astype(np.float32)
