@@ -214,18 +214,33 @@ class Core:
             raise ConfigurationError("memory_type='procedural_memory' needs a language model: configure llm")
         return True
 
-    async def _learned(self, heard: Heard, batch: Batch, memories: Sequence[Memory]) -> Added:
+    async def _kept(
+        self,
+        heard: Heard,
+        pairs: Sequence[tuple[Memory, Entry]],
+        *,
+        key: str,
+        since: datetime | None,
+        sort: bool,
+    ) -> Added:
+        """Store turns as they are, with the categories that they are nearest to if they are to be sorted."""
+        memories = [memory for memory, _ in pairs]
+        entries, pending = await self._entered([m.text for m in memories], [entry for _, entry in pairs])
+        memories = self._sorted(memories, entries) if sort else memories
+        batch = ingest.batch(list(zip(memories, entries, strict=True)), heard.turns, key=key, key_since=since)
+        committed = await self._store.commit(batch)
+        return receipts.kept(heard.turns, heard.skipped, committed, pending)
+
+    async def _learned(self, heard: Heard, batch: Batch) -> Added:
         """Store turns with the job of learning from them, and do it."""
         assert self._learner is not None
         committed = await self._store.commit(batch)
         if committed.repeated:
-            left = (
-                {job.id for job in await self._store.jobs(self._settings.tenant)}
-                if isinstance(self._store, Jobs)
-                else ()
-            )
-            pending = "the first of these adds is not done yet" if committed.batch_id in left else None
-            return receipts.learned(heard.turns, heard.skipped, committed, Outcome(pending=pending))
+            left = await self._store.jobs(self._settings.tenant) if isinstance(self._store, Jobs) else []
+            waits = committed.batch_id in {job.id for job in left}
+            outcome = Outcome(pending="the first of these adds is not done yet" if waits else None)
+            return receipts.learned(heard.turns, heard.skipped, committed, outcome)
+        memories = [write.memory for write in batch.writes if write.memory is not None]
         first = committed.head - len(memories) + 1
         own = [replace(memory, ord=first + place) for place, memory in enumerate(memories)]
         outcome = await self._learner.learn(batch.jobs[0], heard.turns, own)

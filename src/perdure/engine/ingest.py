@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+PROCEDURE = "procedure"
+"""The kind of a job that writes down how work went, instead of learning facts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
     """What the caller says about everything in one `add`."""
@@ -35,7 +39,7 @@ class Attributes:
     """`infer=False`: each message is listed as a memory, whatever it says."""
 
 
-def remember(turn: Turn, attributes: Attributes, origin: Origin) -> tuple[Memory, Entry]:
+def remember(turn: Turn, origin: Origin, attributes: Attributes) -> tuple[Memory, Entry]:
     """The memory of a turn and its entry, without vectors: what rules can tell of the words."""
     found = analyze(turn.text, speaker=turn.speaker, said_at=turn.said_at)
     language = _code(found.flags)
@@ -128,6 +132,11 @@ def batch(
         key=key,
         key_since=key_since,
     )
+
+
+def task(*, prompt: str, procedure: bool) -> dict[str, str]:
+    """What is wanted of a model besides what is always wanted, as the options of a job."""
+    return {**({"prompt": prompt} if prompt else {}), **({"kind": PROCEDURE} if procedure else {})}
 
 
 def learning(job_id: str, turns: Sequence[Turn], options: Mapping[str, Any]) -> Job:

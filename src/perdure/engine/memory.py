@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from perdure.arguments import shown, verb
-from perdure.engine import ingest, receipts, requests, upkeep
+from perdure.engine import ingest, requests, upkeep
 from perdure.engine.graph import Graphing
 from perdure.engine.keeping import Keeping
-from perdure.engine.learning.learner import PROCEDURE
 from perdure.engine.messages import Messages, hear
 from perdure.engine.relearning import Relearning
 from perdure.engine.requests import KEEP, Keep, When
@@ -103,26 +102,17 @@ class Engine(Keeping, Relearning, Graphing):
         )
         asked = requests.wish(prompt, self._settings.max_text_bytes)
         await self._open()
-        pairs = [
-            ingest.remember(turn, about, origin)
-            for turn, origin in zip(heard.turns, heard.origins, strict=True)
-        ]
+        pairs = [ingest.remember(*said, about) for said in zip(heard.turns, heard.origins, strict=True)]
         key, since = requests.idempotency(idempotency_key), None
         if key is None:
             key = ingest.fingerprint(heard.turns, about, origins=heard.origins, dated=timestamp is not None)
             since = now - timedelta(seconds=self._settings.repeat_window)
         if infer and self._learner is not None:
-            job = {"prompt": asked} if asked else {}
-            if procedure:
-                job["kind"] = PROCEDURE
-            batch = ingest.batch(pairs, heard.turns, key=key, key_since=since, job=job)
-            return await self._learned(heard, batch, [memory for memory, _ in pairs])
-        entries, pending = await self._entered([m.text for m, _ in pairs], [entry for _, entry in pairs])
-        memories = [memory for memory, _ in pairs]
-        memories = self._sorted(memories, entries) if infer else memories
-        batch = ingest.batch(list(zip(memories, entries, strict=True)), heard.turns, key=key, key_since=since)
-        committed = await self._store.commit(batch)
-        return receipts.kept(heard.turns, heard.skipped, committed, pending)
+            job = ingest.task(prompt=asked, procedure=procedure)
+            return await self._learned(
+                heard, ingest.batch(pairs, heard.turns, key=key, key_since=since, job=job)
+            )
+        return await self._kept(heard, pairs, key=key, since=since, sort=infer)
 
     @verb
     async def search(

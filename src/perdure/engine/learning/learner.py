@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from perdure.engine.indexes import Indexes
+from perdure.engine.ingest import PROCEDURE
 from perdure.engine.learning.again import Draft, portions
 from perdure.engine.learning.answer import Extraction, Fact, read
 from perdure.engine.learning.lines import Lines
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 5
 """How often a commit is tried again because somebody else changed a memory that it is about."""
-PROCEDURE: Final = "procedure"
-"""The kind of a job that writes down how work went, instead of learning facts."""
 MAX_ANSWER: Final = 65_536
 """Characters of an unreadable answer that are kept for inspection."""
 
