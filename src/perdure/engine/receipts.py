@@ -65,9 +65,10 @@ def learned(
         "receipt": {
             "stored": 0 if committed.repeated else len(turns),
             "skipped": len(skipped),
-            "pending": []
-            if outcome.pending is None
-            else [f"facts, to be learned by retry(): {outcome.pending}"],
+            "pending": [
+                *([f"facts, to be learned by retry(): {outcome.pending}"] if outcome.pending else []),
+                *outcome.lacking,
+            ],
             "repeated": committed.repeated,
             "turns": list(committed.memory_ids),
         },

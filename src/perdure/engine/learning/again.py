@@ -39,7 +39,7 @@ class Draft:
     @property
     def shown(self) -> list[Memory]:
         """What the model is shown: the newest that are still true."""
-        return [memory for memory, _ in self.facts.values() if memory.valid_to is None][-SHOWN:]
+        return self._current()[-SHOWN:]
 
     def take_in(
         self,
@@ -50,11 +50,7 @@ class Draft:
         made: Vectors,
     ) -> None:
         """Decide on the facts of the next turns."""
-        near = [
-            Near(memory=memory, cosines=self._cosines(memory.id, made))
-            for memory, _ in self.facts.values()
-            if memory.valid_to is None
-        ]
+        near = [Near(memory=memory, cosines=self._cosines(memory.id, made)) for memory in self._current()]
         decisions = reconcile(
             facts,
             near,
@@ -88,6 +84,11 @@ class Draft:
             Write(event="ADD", memory_id=m.id, memory=m, entry=entry, reason=reason) for m, entry in new
         ]
         return writes, [memory for memory, _ in new], gone
+
+    def _current(self) -> list[Memory]:
+        """What is true now, oldest first."""
+        facts = (memory for memory, _ in self.facts.values())
+        return [memory for memory in facts if memory.valid_to is None or memory.valid_to > self.now]
 
     def _take(self, write: Write) -> None:
         if write.memory is None:

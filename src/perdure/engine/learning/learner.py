@@ -46,6 +46,8 @@ class Outcome:
     dropped: tuple[str, ...] = ()
     pending: str | None = None
     """Why it is still to be done."""
+    lacking: tuple[str, ...] = ()
+    """What was stored without, as vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class Learner:
                 return await self._nothing_left(job)
             extraction, vectors = _without(forgotten, extraction, vectors, len(own))
             outcome = await self._commit(work, shown, extraction, vectors)
-            return replace(outcome, dropped=(*outcome.dropped, *trouble))
+            return replace(outcome, lacking=tuple(trouble))
 
     async def draft(
         self, turns: Sequence[Turn], memories: Mapping[str, Memory], *, prompt: str = ""
@@ -253,7 +255,7 @@ class Learner:
             await self._store.commit(batch)
         except Conflict:
             return Outcome(dropped=("another process has done it meanwhile, or the messages were erased",))
-        return Outcome(decisions=decisions, ids=tuple(ids), dropped=tuple(trouble))
+        return Outcome(decisions=decisions, ids=tuple(ids), lacking=tuple(trouble))
 
     async def _leave(self, job: Job, own: Sequence[Memory], failure: _Unanswered) -> Outcome:
         """The job stays, and says why; its turns get their vectors all the same."""
