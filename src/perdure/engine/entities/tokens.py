@@ -103,4 +103,5 @@ def _untitled(tokens: list[Token], *, german: bool) -> list[Token]:
 
 
 def _share(sentence: list[Token]) -> float:
-    return sum(token.capital for token in sentence) / len(sentence)
+    """Of the words after the first, which has a capital anyway."""
+    return sum(token.capital for token in sentence[1:]) / (len(sentence) - 1)
