@@ -141,6 +141,11 @@ def test_a_word_is_judged_by_how_it_is_written_elsewhere():
     assert names(talk("I think that Rose will come.", *roses)) == set()
 
 
+def test_a_german_noun_is_no_name_also_where_a_short_text_does_not_look_german():
+    texts = ["Gehe ins Kino", "Wir waren gestern im Kino, das Kino war voll.", "Müsli gekauft, Kühe gesehen"]
+    assert names(talk(*texts)) == set()
+
+
 def test_code_addresses_and_headlines_make_no_names():
     texts = [
         "see `Widget` and ```\nclass Gadget(Base): pass\n```",

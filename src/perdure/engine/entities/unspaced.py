@@ -59,7 +59,9 @@ _ZH_RULES: Final = (
     _Rule(re.compile(f"(?<![大])(?P<name>[小老阿][{_SURNAME}])(?=[和跟说告去来在是今昨明很也都喜有给想会，,。])"), "person"),
     _Rule(re.compile(f"(?:住在|来自|搬到|搬去|出生在|去过|飞往|飞到|前往)了?{_ZH_PLACE}"), "place"),
     _Rule(re.compile(f"在(?P<name>[{_HAN}A-Za-z]{{2,6}}?(?:公司|大学|医院|银行|集团))"), "organisation"),
-    _Rule(re.compile(f"(?P<name>[{_HAN}]{{2,5}}(?:·[{_HAN}]{{1,5}})+)"), "person"),
+    _Rule(re.compile(f"(?<![{_HAN}])(?:我|和|跟|与|叫|是|听|看)?(?P<name>[{_HAN}]{{2,4}}(?:·[{_HAN}]{{1,5}}?)+)(?=[的，。！？、]|\\Z)"), None),
+    _Rule(re.compile(f"(?:公司|单位|学校)(?:叫|是|名叫)(?P<name>[{_HAN}A-Za-z]{{2,12}}?(?:公司|大学|医院|银行|集团|学院|中学))"), "organisation"),
+    _Rule(re.compile(f"(?:老家是|老家在|家在|位于|地点是|地点在)(?P<name>[{_HAN}]{{2,6}}?)(?=[的，。！？、]|\\Z)"), "place"),
     _Rule(re.compile("《(?P<name>[^《》]{1,20})》"), "thing"),
 )  # fmt: skip
 
