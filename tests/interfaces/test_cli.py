@@ -613,3 +613,65 @@ def test_without_streams_a_command_still_does_its_work(tmp_path, answer):
     )
     assert done.returncode == 0
     assert len(answer("list")["results"]) == 1
+
+
+# --- graph ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def talked(answer):
+    remember(answer, "My sister Ann lives in Porto.")
+    remember(answer, "Ann Smith and I went to the market with Bob.")
+    remember(answer, "Bob said that he would visit Ann in Porto.")
+
+
+@pytest.mark.usefixtures("talked")
+def test_a_graph_is_shown_to_people_and_programs(perdure, answer):
+    code, out, err = perdure("graph", "-u", "maya")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[:2] == ["Ann Smith  person, 3, also Ann", "  mentioned with Bob"]
+    shown = answer("graph", "porto", "-u", "maya", "--depth", "0")
+    assert [(e["name"], e["kind"], e["count"]) for e in shown["entities"]] == [("Porto", "place", 2)]
+    apart = answer("graph", "-u", "maya", "--apart", "Ann=Ann Smith")
+    assert {"Ann", "Ann Smith"} < {entity["name"] for entity in apart["entities"]}
+    assert "Nobody" in perdure("graph", "zed", "-u", "maya")[1]
+
+
+@pytest.mark.usefixtures("talked")
+def test_a_graph_is_drawn_and_no_name_leaves_its_quotes(perdure, answer):
+    code, out, _ = perdure("graph", "-u", "maya", "--dot")
+    assert code == 0
+    assert out.startswith("digraph memory {\n")
+    assert '  "Ann Smith" -> "Bob" [style=dotted, arrowhead=none];\n' in out
+    answer("add", "ok", "-u", "noor", "--name", f'a"];{ESCAPE}[31m\\')
+    drawn = perdure("graph", "-u", "noor", "--dot")[1]
+    assert drawn.splitlines()[1].startswith('  "a\\"];\ufffd[31m\\\\" [')
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--dot", "--json"], ["--apart", "Ann"], ["--apart", "=Ann"], ["--depth", "11"], ["--depth", "few"]],
+)
+def test_a_graph_that_cannot_be_meant_is_refused(perdure, arguments):
+    code, _, err = perdure("graph", "-u", "maya", *arguments)
+    assert code == 2
+    assert err
+
+
+def test_a_relation_is_shown_with_the_day_on_which_it_ended():
+    from perdure.cli import graph
+
+    entities = [{"name": name, "kind": "thing", "count": 1, "aliases": []} for name in ("Maya", "Porto")]
+    edge = {
+        "source": "Maya",
+        "relationship": "lives in",
+        "destination": "Porto",
+        "stated": True,
+        "memory_ids": [],
+    }
+    shown = {"entities": entities, "relations": [{**edge, "valid_to": "2025-05-10T00:00:00+00:00"}]}
+    lines = [row.plain for row in graph.view(shown).renderables]
+    assert lines == ["Maya  thing, 1", "  lives in Porto until 2025-05-10", "Porto  thing, 1"]
+    assert '"Maya" -> "Porto" [label="lives in"]' in graph.drawing(shown)
+    weak = [{**edge, "stated": False, "valid_to": None} for _ in range(graph.WEAK_SHOWN + 2)]
+    assert [row.plain for row in graph.view({**shown, "relations": weak}).renderables][-2] == "  … 2 more"

@@ -55,6 +55,8 @@ class Names:
         self._acting: Counter[str] = Counter()
         """German words with a capital; those after an article; those that do what people do."""
         self._known: set[tuple[str, ...]] = set()
+        self._heads: set[str] = set()
+        """With what those of several words, and the runs, begin."""
         self._unspaced: dict[str, Counter[EntityKind]] = {}
         self._runs: set[tuple[str, ...]] = set()
         """Names of several words, as they stand inside sentences."""
@@ -64,6 +66,7 @@ class Names:
         for passage in passages:
             self._count(passage)
         self._runs = {run for passage in passages for run in self._inner_runs(passage)}
+        self._heads |= {run[0] for run in self._runs}
 
     def find(self, passage: Passage) -> list[Found]:
         """The names in a text, in order; the same name as often as it stands there."""
@@ -84,6 +87,7 @@ class Names:
             self._unspaced.setdefault(name, Counter())
         elif words := tuple(token.fold for token in read(name).tokens):
             self._known.add(words)
+            self._heads.add(words[0])
 
     def _count(self, passage: Passage) -> None:
         tokens, german = passage.tokens, passage.language == GERMAN
@@ -146,8 +150,9 @@ class Names:
 
     def _is_sure(self, word: str) -> bool:
         """Whether a capital is nearly always written, where none has to be."""
-        if self._middle[word] and self._hardly_small(word):
-            return True
+        middle = self._middle[word]
+        if middle and middle >= self._german[word] and self._hardly_small(word):
+            return True  # were it met in German more often, short German texts might be taken for English
         return (
             self._german[word] >= OFTEN
             and self._acting[word] > 0
@@ -168,13 +173,17 @@ class Names:
         """From where to where names go in a text."""
         tokens, place = passage.tokens, 0
         while place < len(tokens):
-            end = self._known_end(tokens, place) or self._run_end(passage, place)
+            token, end = tokens[place], 0
+            if token.capital or token.fold in self._heads or caseless(token):  # most words are neither
+                end = self._known_end(tokens, place) or self._run_end(passage, place)
             if end > place:
                 yield place, end
             place = max(end, place + 1)
 
     def _known_end(self, tokens: Sequence[Token], place: int) -> int:
         """Where the longest known name of several words ends that begins here."""
+        if tokens[place].fold not in self._heads:
+            return 0
         for size in range(min(6, len(tokens) - place), 1, -1):
             words = tokens[place : place + size]
             if (
@@ -212,8 +221,10 @@ class Names:
 
     def _opens_a_run(self, tokens: Sequence[Token], place: int) -> bool:
         """Whether a sentence's first word begins a name of several words that was met inside sentences."""
+        if not tokens[place].capital or tokens[place].fold not in self._heads:
+            return False
         runs = (tuple(token.fold for token in tokens[place : place + size]) for size in range(2, 6))
-        return tokens[place].capital and any(run in self._runs for run in runs)
+        return any(run in self._runs for run in runs)
 
     @staticmethod
     def _joins(tokens: Sequence[Token], place: int, start: int) -> bool:

@@ -9,7 +9,10 @@ from functools import lru_cache
 @lru_cache(maxsize=1 << 14)
 def fold(name: str) -> str:
     """The name case folded, without the accents of Latin, Greek and Cyrillic letters."""
-    bare = unicodedata.normalize("NFD", " ".join(name.split()).casefold().replace("’", "'"))
+    folded = " ".join(name.split()).casefold().replace("’", "'")
+    if folded.isascii():
+        return folded
+    bare = unicodedata.normalize("NFD", folded)
     kept = [
         letter
         for place, letter in enumerate(bare)

@@ -154,11 +154,14 @@ def _told_kinds(memory: Memory) -> Iterable[tuple[str, EntityKind]]:
         words = fold(relation.relation.replace("_", " ")).split()
         phrases = {" ".join(words[start:]) for start in range(len(words))}
         if phrases & WORK_BEFORE:
-            yield from ((relation.subject, "person"), (relation.object, "organisation"))
+            yield relation.subject, "person"
+            yield relation.object, "organisation"
         elif phrases & PLACE_BEFORE:
-            yield from ((relation.subject, "person"), (relation.object, "place"))
+            yield relation.subject, "person"
+            yield relation.object, "place"
         elif not RELATED.isdisjoint(words):
-            yield from ((relation.subject, "person"), (relation.object, "person"))
+            yield relation.subject, "person"
+            yield relation.object, "person"
         elif words and words[-1] in PLACE_WEAK:
             yield relation.object, "place"
 

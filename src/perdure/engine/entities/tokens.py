@@ -10,7 +10,8 @@ from typing import Final
 
 from perdure.engine.entities.phrases import HONORIFIC
 from perdure.engine.entities.spelling import fold
-from perdure.engine.words.language import detect
+from perdure.engine.words.language import NO_LANGUAGE, detect
+from perdure.engine.words.lists import STOPS
 from perdure.engine.words.segment import normalize, segment
 
 GERMAN: Final = "german"
@@ -26,6 +27,7 @@ _ENDING: Final = re.compile(r"['’](?:s|m|ll|d|re|ve|t)?\Z", re.IGNORECASE)
 _ELISION: Final = re.compile(r"\A(?:[cdjlmnst]|qu|dell|all|nell|dall|sull)['’](?=[^\W\d_])", re.IGNORECASE)
 _WITHIN: Final = re.compile(r"[\s,&]*\Z")
 """Between words of one sentence; whatever else parts them may begin a new one."""
+_GERMAN_LETTER: Final = re.compile("[äöüßÄÖÜ]")
 _TITLE_WORDS, _TITLE_SHARE = 4, 0.75
 
 
@@ -58,7 +60,11 @@ class Passage:
 def read(text: str) -> Passage:
     """Take a text apart."""
     clean = _UNREAD.sub(" ; ", unicodedata.normalize("NFKC", text))
-    language = detect(segment(normalize(clean)))
+    words = segment(normalize(clean))
+    language = detect(words)
+    unsure = language in (NO_LANGUAGE, "english") and STOPS["english"].isdisjoint(words)
+    if unsure and _GERMAN_LETTER.search(clean):
+        language = GERMAN  # it may be, and then its capitals are no evidence
     found: list[Token] = []
     end = 0
     for match in _WORD.finditer(clean):
@@ -103,4 +109,5 @@ def _untitled(tokens: list[Token], *, german: bool) -> list[Token]:
 
 
 def _share(sentence: list[Token]) -> float:
-    return sum(token.capital for token in sentence) / len(sentence)
+    """Of the words after the first, which has a capital anyway."""
+    return sum(token.capital for token in sentence[1:]) / (len(sentence) - 1)

@@ -23,22 +23,23 @@ class Introduced(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    pattern: re.Pattern[str]
+    pattern: str
+    """Compiled when it is first used: most programs never read these scripts."""
     kind: EntityKind | None
 
 
 # Katakana, or up to four ideographs that stand alone: "昨日田中さん" is cut by _trimmed.
-_JA: Final = f"(?P<name>[{_KATA}]{{2,}}(?:・[{_KATA}]+)*|[{_HAN}]{{1,4}}|[\u3041-\u3096]{{2,4}})"
+_JA: Final = f"(?P<name>[{_KATA}]{{2,}}(?:・[{_KATA}]+)*|[{_HAN}]{{1,4}})"
 _JA_PLACE: Final = f"(?P<name>[{_KATA}]{{2,}}|[{_HAN}]{{1,4}})"
 _JA_RULES: Final = (
-    _Rule(re.compile(f"(?:{_JA.replace('[ぁ-ゖ]{2,4}', '(?!)')})(?:さん|ちゃん|くん|君|様|氏|先生|先輩|部長|課長|社長)"), "person"),
-    _Rule(re.compile(f"{_JA}(?:と申します|といいます|と言います|っていいます)"), "person"),
-    _Rule(re.compile(f"名前は[「『]?{_JA_PLACE}[」』]?(?:です|だ|。|、|\\Z)"), None),
-    _Rule(re.compile(f"{_JA_PLACE}(?:に(?:住|引っ越|旅行|出張)|へ(?:行|旅行|引っ越)|出身|生まれ)"), "place"),
-    _Rule(re.compile(f"(?P<name>[{_KATA}]{{2,}}|[{_HAN}]{{1,4}}(?:社|大学|銀行|病院))(?:で(?:働|勤)|に(?:勤|就職|入社))"), "organisation"),
-    _Rule(re.compile(f"株式会社(?P<name>[{_KATA}]{{2,}}|[{_HAN}]{{2,4}})"), "organisation"),
-    _Rule(re.compile(f"(?P<name>[{_KATA}]{{2,}}(?:・[{_KATA}]{{2,}})+)"), "person"),
-    _Rule(re.compile("[「『](?P<name>[^「」『』。、！？]{1,12})[」』]という(?:名前|猫|犬|店|本|映画|曲)"), None),
+    _Rule(f"{_JA}(?:さん|ちゃん|くん|君|様|氏|先生|先輩|部長|課長|社長)", "person"),
+    _Rule(f"{_JA}(?:と申します|といいます|と言います|っていいます)", "person"),
+    _Rule(f"名前は[「『]?{_JA_PLACE}[」』]?(?:です|だ|。|、|\\Z)", None),
+    _Rule(f"{_JA_PLACE}(?:に(?:住|引っ越|旅行|出張)|へ(?:行|旅行|引っ越)|出身|生まれ)", "place"),
+    _Rule(f"(?P<name>[{_KATA}]{{2,}}|[{_HAN}]{{1,4}}(?:社|大学|銀行|病院))(?:で(?:働|勤)|に(?:勤|就職|入社))", "organisation"),
+    _Rule(f"株式会社(?P<name>[{_KATA}]{{2,}}|[{_HAN}]{{2,4}})", "organisation"),
+    _Rule(f"(?P<name>[{_KATA}]{{2,}}(?:・[{_KATA}]{{2,}})+)", "person"),
+    _Rule("[「『](?P<name>[^「」『』。、！？]{1,12})[」』]という(?:名前|猫|犬|店|本|映画|曲)", None),
 )  # fmt: skip
 
 _SURNAME: Final = (
@@ -54,20 +55,22 @@ _ZH_KIN: Final = (
 _ZH_TITLE: Final = "先生|女士|小姐|老师|医生|教授|经理|阿姨|叔叔|师傅|律师|同学"
 _ZH_PLACE: Final = f"(?P<name>[{_HAN}]{{2,4}}?)(?=市?(?:[，。！？,.!?\\s]|\\Z|的|了|工作|上班|生活|旅游|旅行|出差|玩|读书|上学))"
 _ZH_RULES: Final = (
-    _Rule(re.compile(f"(?:我叫|名叫|叫做|名字是|名字叫|(?:{_ZH_KIN})(?:叫|是)?)(?P<name>{_GIVEN})"), "person"),
-    _Rule(re.compile(f"(?P<name>{_GIVEN}?|[{_SURNAME}])(?:{_ZH_TITLE})"), "person"),
-    _Rule(re.compile(f"(?<![大])(?P<name>[小老阿][{_SURNAME}])(?=[和跟说告去来在是今昨明很也都喜有给想会，,。])"), "person"),
-    _Rule(re.compile(f"(?:住在|来自|搬到|搬去|出生在|去过|飞往|飞到|前往)了?{_ZH_PLACE}"), "place"),
-    _Rule(re.compile(f"在(?P<name>[{_HAN}A-Za-z]{{2,6}}?(?:公司|大学|医院|银行|集团))"), "organisation"),
-    _Rule(re.compile(f"(?P<name>[{_HAN}]{{2,5}}(?:·[{_HAN}]{{1,5}})+)"), "person"),
-    _Rule(re.compile("《(?P<name>[^《》]{1,20})》"), "thing"),
+    _Rule(f"(?:我叫|名叫|叫做|名字是|名字叫|(?:{_ZH_KIN})(?:叫|是)?)(?P<name>{_GIVEN})", "person"),
+    _Rule(f"(?P<name>{_GIVEN}?|[{_SURNAME}])(?:{_ZH_TITLE})", "person"),
+    _Rule(f"(?<![大])(?P<name>[小老阿][{_SURNAME}])(?=[和跟说告去来在是今昨明很也都喜有给想会，,。])", "person"),
+    _Rule(f"(?:住在|来自|搬到|搬去|出生在|去过|飞往|飞到|前往)了?{_ZH_PLACE}", "place"),
+    _Rule(f"在(?P<name>[{_HAN}A-Za-z]{{2,6}}?(?:公司|大学|医院|银行|集团))", "organisation"),
+    _Rule(f"(?<![{_HAN}])(?:我|和|跟|与|叫|是|听|看)?(?P<name>[{_HAN}]{{2,4}}(?:·[{_HAN}]{{1,5}}?)+)(?=[的，。！？、]|\\Z)", None),
+    _Rule(f"(?:公司|单位|学校)(?:叫|是|名叫)(?P<name>[{_HAN}A-Za-z]{{2,12}}?(?:公司|大学|医院|银行|集团|学院|中学))", "organisation"),
+    _Rule(f"(?:老家是|老家在|家在|位于|地点是|地点在)(?P<name>[{_HAN}]{{2,6}}?)(?=[的，。！？、]|\\Z)", "place"),
+    _Rule("《(?P<name>[^《》]{1,20})》", "thing"),
 )  # fmt: skip
 
 _KO_RULES: Final = (
-    _Rule(re.compile(f"(?P<name>[{_HANGUL}]{{2,4}}?)(?: ?씨|님| 선생님)(?![{_HANGUL}]{{2}})"), "person"),
-    _Rule(re.compile(f"(?:친구|언니|오빠|누나|형|동생|아내|남편) (?P<name>[{_HANGUL}]{{2,3}}?)(?:이는|은|는|이가|이|가|을|를|와|과|하고|한테|에게)(?![{_HANGUL}])"), "person"),
-    _Rule(re.compile(f"(?:이름은|저는) (?P<name>[{_HANGUL}]{{2,4}}?)(?:입니다|이에요|예요|이라고)"), "person"),
-    _Rule(re.compile(f"(?P<name>[{_HANGUL}]{{2,4}})(?:에 살|에서 살|으로 이사|로 이사)"), "place"),
+    _Rule(f"(?P<name>[{_HANGUL}]{{2,4}}?)(?: ?씨|님| 선생님)(?![{_HANGUL}]{{2}})", "person"),
+    _Rule(f"(?:친구|언니|오빠|누나|형|동생|아내|남편) (?P<name>[{_HANGUL}]{{2,3}}?)(?:이는|은|는|이가|이|가|을|를|와|과|하고|한테|에게)(?![{_HANGUL}])", "person"),
+    _Rule(f"(?:이름은|저는) (?P<name>[{_HANGUL}]{{2,4}}?)(?:입니다|이에요|예요|이라고)", "person"),
+    _Rule(f"(?P<name>[{_HANGUL}]{{2,4}})(?:에 살|에서 살|으로 이사|로 이사)", "place"),
 )  # fmt: skip
 
 _NO_NAMES: Final = frozenset(
@@ -112,7 +115,7 @@ def occurrences(text: str, names: Iterable[str]) -> Iterator[tuple[str, int]]:
 
 def _introduced(text: str, rules: Iterable[_Rule], *, chinese: bool) -> Iterator[Introduced]:
     for rule in rules:
-        for match in rule.pattern.finditer(text):
+        for match in re.finditer(rule.pattern, text):
             name = _trimmed(match["name"])
             if chinese and rule.kind == "person" and "·" not in name:
                 name = _given(name)
