@@ -12,6 +12,7 @@ from perdure.arguments import verb
 from perdure.engine import ingest, receipts, requests, upkeep
 from perdure.engine.keeping import Keeping
 from perdure.engine.messages import Messages, hear
+from perdure.engine.redaction import Tally
 from perdure.engine.requests import KEEP, Keep, When
 from perdure.engine.scoping import ids, insist, scope_of
 from perdure.engine.shape import (
@@ -82,7 +83,14 @@ class Engine(Keeping):
         )
         _ = scope.partition  # refuses a scope that names nobody
         said_at = requests.moment(timestamp, "timestamp") or now
-        heard = hear(messages, scope, now=now, said_at=said_at, max_bytes=self._settings.max_text_bytes)
+        heard = hear(
+            messages,
+            scope,
+            now=now,
+            said_at=said_at,
+            max_bytes=self._settings.max_text_bytes,
+            redactors=self._redactors,
+        )
         about = ingest.Attributes(
             metadata=requests.metadata(metadata, self._settings.max_metadata_bytes),
             categories=requests.categories(categories),
@@ -103,13 +111,16 @@ class Engine(Keeping):
             batch = ingest.batch(
                 pairs, heard.turns, key=key, key_since=since, job={"prompt": asked} if asked else {}
             )
-            return await self._learned(heard, batch, [memory for memory, _ in pairs])
+            learned = await self._learned(heard, batch, [memory for memory, _ in pairs])
+            return receipts.redacted(learned, heard.redacted)
         entries, pending = await self._entered([m.text for m, _ in pairs], [entry for _, entry in pairs])
         memories = [memory for memory, _ in pairs]
         memories = self._sorted(memories, entries) if infer else memories
         batch = ingest.batch(list(zip(memories, entries, strict=True)), heard.turns, key=key, key_since=since)
         committed = await self._store.commit(batch)
-        return receipts.kept(heard.turns, heard.skipped, committed, pending)
+        return receipts.redacted(
+            receipts.kept(heard.turns, heard.skipped, committed, pending), heard.redacted
+        )
 
     @verb
     async def search(
@@ -291,6 +302,7 @@ class Engine(Keeping):
             NotFound: nothing has that id, or it was deleted.
         """
         wanted = requests.revision(text, data, self._settings.max_text_bytes)
+        wanted = None if wanted is None else Tally(self._redactors).text(wanted)
         asked = requests.metadata(metadata, self._settings.max_metadata_bytes)
         groups = None if categories is None else requests.categories(categories)
         if wanted is None and metadata is None and groups is None and isinstance(expiration_date, Keep):
@@ -509,5 +521,8 @@ class Engine(Keeping):
     async def import_records(self, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Put exported records in, as they were: ids, times, versions and history. Known ones are left alone."""
         await self._open()
-        counts = await upkeep.imported(self._store, records, self._entries_at_hand, self._settings.tenant)
-        return {"imported": counts}
+        tally = Tally(self._redactors)
+        counts = await upkeep.imported(
+            self._store, records, self._entries_at_hand, self._settings.tenant, tally
+        )
+        return {"imported": counts, **({"redacted": dict(tally.found)} if tally.found else {})}

@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import Any, Final, TypeAlias, cast, get_args
 
 from perdure.engine.recalled import without_recalled
+from perdure.engine.redaction import Tally
 from perdure.errors import InvalidInput, TooLarge
 from perdure.ids import new_id
 from perdure.moments import parse_moment
+from perdure.ports import Redactor
 from perdure.types import Origin, Scope, Turn
 
 Message: TypeAlias = str | Mapping[str, Any]
@@ -52,9 +54,19 @@ class Heard:
     origins: tuple[Origin, ...]
     """Where each turn came from."""
     skipped: tuple[Skipped, ...]
+    redacted: Mapping[str, int]
+    """How many of each kind must not be stored, and are not."""
 
 
-def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, max_bytes: int) -> Heard:
+def hear(
+    messages: Messages,
+    scope: Scope,
+    *,
+    now: datetime,
+    said_at: datetime,
+    max_bytes: int,
+    redactors: Sequence[Redactor] = (),
+) -> Heard:
     """Make turns of messages, without the memories that we put into them ourselves.
 
     Args:
@@ -64,6 +76,7 @@ def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, 
         now: when they are recorded.
         said_at: when they were said, for those without a `timestamp` of their own.
         max_bytes: the bound for one text, in UTF-8, and for the attachments of one message, as JSON.
+        redactors: what they find is in no text, name or attachment any more.
 
     Raises:
         InvalidInput: something that is no message, an unknown role, or nothing at all to remember.
@@ -71,6 +84,7 @@ def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, 
     """
     turns: list[Turn] = []
     origins: list[Origin] = []
+    tally = Tally(redactors)
     skipped: list[Skipped] = []
     for index, message in enumerate(_listed(messages)):
         where = f"messages[{index}]"
@@ -78,7 +92,7 @@ def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, 
         role = _role(said, where)
         origin = _origin(said, role, where)
         whole, attachments = _content(said.get("content"), where)
-        text = _unrecalled(whole)
+        text = tally.text(bounded(clean(_unrecalled(whole), where), max_bytes, where))
         if role == "system":
             skipped.append(
                 Skipped(index=index, reason="instructions to the model are not part of the conversation")
@@ -93,17 +107,21 @@ def hear(messages: Messages, scope: Scope, *, now: datetime, said_at: datetime, 
                     id=new_id(),
                     scope=scope,
                     role=role,
-                    text=bounded(clean(text, where), max_bytes, where),
+                    text=text,
                     said_at=parse_moment(said["timestamp"]) if said.get("timestamp") is not None else said_at,
                     recorded_at=now,
-                    speaker=_speaker(said.get("name"), where),
-                    attachments=tuple(json_copy(list(attachments), f"{where}.content", max_bytes)),
+                    speaker=tally.name(_speaker(said.get("name"), where)),
+                    attachments=tuple(
+                        tally.value(json_copy(list(attachments), f"{where}.content", max_bytes))
+                    ),
                 )
             )
     if not turns:
         reasons = "; ".join(f"messages[{s.index}]: {s.reason}" for s in skipped[:3]) or "the list is empty"
         raise InvalidInput(f"there is nothing to remember in messages ({reasons})")
-    return Heard(turns=tuple(turns), origins=tuple(origins), skipped=tuple(skipped))
+    return Heard(
+        turns=tuple(turns), origins=tuple(origins), skipped=tuple(skipped), redacted=dict(tally.found)
+    )
 
 
 def _unrecalled(text: str) -> str:
