@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "registry": VALUES | {"ports"},  # knows providers as texts, and imports them when they are used
     "assemble": VALUES | {"config", "registry"},
     "blocking": {"errors"},
-    "memory": VALUES | {"assemble", "blocking", "config", "engine"},
+    "memory": VALUES | {"assemble", "blocking", "config", "engine", "ports"},
     "testing": VALUES | {"ports", "stores"},
     "evaluate": VALUES,
     "transcripts": VALUES | {"engine"},

@@ -11,6 +11,7 @@ from perdure.blocking import Blocking, blocking, drawing, iterating
 from perdure.config import Config
 from perdure.engine.memory import Engine
 from perdure.errors import InvalidInput
+from perdure.ports import Redactor
 
 
 def _not_pickled(self: object, protocol: object, /) -> NoReturn:
@@ -31,10 +32,19 @@ class AsyncMemory(Engine):
     Nothing is read or written before the first verb, or `async with`.
     """
 
-    def __init__(self, config: Config | Mapping[str, Any] | str | PathLike[str] | None = None) -> None:
-        """Configured by a `Config`, a dictionary, or a TOML file; then by `PERDURE_*`; then by defaults."""
+    def __init__(
+        self,
+        config: Config | Mapping[str, Any] | str | PathLike[str] | None = None,
+        *,
+        redactor: Redactor | None = None,
+    ) -> None:
+        """Configured by a `Config`, a dictionary, or a TOML file; then by `PERDURE_*`; then by defaults.
+
+        Args:
+            redactor: replaces what must not be stored, before the rules of `settings.redact` do.
+        """
         self.config = Config.of(config)
-        super().__init__(**parts(self.config))
+        super().__init__(**parts(self.config), redactor=redactor)
 
     __reduce_ex__ = _not_pickled
 
@@ -47,11 +57,20 @@ class AsyncMemory(Engine):
 class Memory(Blocking[AsyncMemory]):
     """Long-term memory for agents: each verb waits for its answer. Usable from any thread, and in Jupyter."""
 
-    def __init__(self, config: Config | Mapping[str, Any] | str | PathLike[str] | None = None) -> None:
-        """Configured by a `Config`, a dictionary, or a TOML file; then by `PERDURE_*`; then by defaults."""
+    def __init__(
+        self,
+        config: Config | Mapping[str, Any] | str | PathLike[str] | None = None,
+        *,
+        redactor: Redactor | None = None,
+    ) -> None:
+        """Configured by a `Config`, a dictionary, or a TOML file; then by `PERDURE_*`; then by defaults.
+
+        Args:
+            redactor: replaces what must not be stored, before the rules of `settings.redact` do.
+        """
         self.config = Config.of(config)
         parts(self.config)  # what is configured wrongly is told here, not at the first verb
-        super().__init__(lambda: AsyncMemory(self.config))
+        super().__init__(lambda: AsyncMemory(self.config, redactor=redactor))
 
     __reduce_ex__ = _not_pickled
 

@@ -406,6 +406,22 @@ class Completion:
     output_tokens: int | None = None
 
 
+class Redacted(NamedTuple):
+    """A text as it may be stored."""
+
+    text: str
+    found: Mapping[str, int]
+    """How many of each kind were replaced; no words of them."""
+
+
+class Redactor(Protocol):
+    """Replaces what must not be stored; a function will do. What it raises, the verb raises, and stores nothing."""
+
+    def __call__(self, text: str, /) -> Redacted:
+        """The text without it."""
+        ...
+
+
 class LLM(Protocol):
     """A language model, asked one thing at a time."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 CATEGORIES: Final[Mapping[str, str]] = {
     "personal_details": "name, age, birthday, home, origin, identity",
@@ -25,6 +25,9 @@ CATEGORIES: Final[Mapping[str, str]] = {
 }
 """mem0's own list, each with what belongs to it; `settings.categories` replaces it."""
 
+Secret: TypeAlias = Literal["card", "email", "iban", "key", "phone"]
+"""What `settings.redact` knows how to find."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -42,6 +45,8 @@ class Settings:
     """The metadata of one add, as JSON."""
     max_query_bytes: int = 65_536
     """One query; a longer one is refused."""
+    redact: tuple[Secret, ...] = ()
+    """Replaced by its kind before anything is stored: any of card, email, iban, key, phone."""
     repeat_window: float = 5.0
     """The same messages in the same scope within so many seconds are one add."""
     categories: Mapping[str, str] | None = None
@@ -76,5 +81,7 @@ class Settings:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is a number from 1 on")
+        if unknown := [name for name in self.redact if name not in get_args(Secret)]:
+            raise ValueError(f"redact has {unknown[0]!r}: give any of {', '.join(get_args(Secret))}")
         if not self.repeat_window >= 0:
             raise ValueError("repeat_window is a number of seconds from 0 on")

@@ -28,6 +28,9 @@ def added(answer: Mapping[str, Any]) -> RenderableType:
             rows.append(line(*_MARKS.get(result["event"], (("✓ ", GOOD),)), result["memory"]))
         if result["id"]:
             rows.append(line((f"  {result['id']}", DIM)))
+    if hidden := answer["receipt"].get("redacted"):
+        counts = ", ".join(f"{kind} {count}" for kind, count in hidden.items())
+        rows.append(line(("· ", DIM), f"replaced before it was stored: {counts}"))
     rows += [line(("… ", "yellow"), f"pending: {what}") for what in answer["receipt"]["pending"]]
     return Group(*rows)
 

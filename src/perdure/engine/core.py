@@ -17,6 +17,7 @@ from perdure.engine.learning import Learner, Outcome
 from perdure.engine.messages import Heard
 from perdure.engine.rank import DEFAULT_THRESHOLD
 from perdure.engine.recall import Ask, Hit, Recall, together
+from perdure.engine.redaction import Rules
 from perdure.engine.scoping import Reach, reach
 from perdure.engine.shape import (
     Added,
@@ -47,6 +48,7 @@ from perdure.ports import (
     Entry,
     Jobs,
     Query,
+    Redactor,
     Reranker,
     Space,
     Store,
@@ -75,11 +77,14 @@ class Core:
         reranker: Reranker | None = None,
         llm: LLM | None = None,
         settings: Settings | None = None,
+        redactor: Redactor | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._settings = settings or Settings()
+        rules = Rules(self._settings.redact) if self._settings.redact else None
+        self._redactors = tuple(one for one in (redactor, rules) if one is not None)
         self._clock = clock
         self._threads = Threads("rank", self._settings.workers)
         self._indexes = Indexes(

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from perdure.arguments import shown, verb
-from perdure.engine import ingest, requests, upkeep
+from perdure.engine import ingest, receipts, requests, upkeep
 from perdure.engine.graph import Graphing
 from perdure.engine.keeping import Keeping
 from perdure.engine.messages import Messages, hear
+from perdure.engine.redaction import Tally
 from perdure.engine.relearning import Relearning
 from perdure.engine.requests import KEEP, Keep, When
 from perdure.engine.scoping import ids, insist, scope_of
@@ -93,6 +94,7 @@ class Engine(Keeping, Relearning, Graphing):
             said_at=said_at,
             max_bytes=self._settings.max_text_bytes,
             pictures=infer and self._learner is not None,
+            redactors=self._redactors,
         )
         about = ingest.Attributes(
             metadata=requests.metadata(metadata, self._settings.max_metadata_bytes),
@@ -109,10 +111,11 @@ class Engine(Keeping, Relearning, Graphing):
             since = now - timedelta(seconds=self._settings.repeat_window)
         if infer and self._learner is not None:
             job = ingest.task(prompt=asked, procedure=procedure)
-            return await self._learned(
-                heard, ingest.batch(pairs, heard.turns, key=key, key_since=since, job=job)
-            )
-        return await self._kept(heard, pairs, key=key, since=since, sort=infer)
+            batch = ingest.batch(pairs, heard.turns, key=key, key_since=since, job=job)
+            made = await self._learned(heard, batch)
+        else:
+            made = await self._kept(heard, pairs, key=key, since=since, sort=infer)
+        return receipts.redacted(made, heard.redacted)
 
     @verb
     async def search(
@@ -294,6 +297,7 @@ class Engine(Keeping, Relearning, Graphing):
             NotFound: nothing has that id, or it was deleted.
         """
         wanted = requests.revision(text, data, self._settings.max_text_bytes)
+        wanted = None if wanted is None else Tally(self._redactors).text(wanted)
         asked = requests.metadata(metadata, self._settings.max_metadata_bytes)
         groups = None if categories is None else requests.categories(categories)
         if wanted is None and metadata is None and groups is None and isinstance(expiration_date, Keep):
@@ -494,5 +498,8 @@ class Engine(Keeping, Relearning, Graphing):
             records: what `export_records` gave: a list, a generator, or an asynchronous one.
         """
         await self._open()
-        counts = await upkeep.imported(self._store, records, self._entries_at_hand, self._settings.tenant)
-        return {"imported": counts}
+        tally = Tally(self._redactors)
+        counts = await upkeep.imported(
+            self._store, records, self._entries_at_hand, self._settings.tenant, tally
+        )
+        return {"imported": counts, **({"redacted": dict(tally.found)} if tally.found else {})}

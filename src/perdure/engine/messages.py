@@ -10,9 +10,11 @@ from typing import Any, Final, TypeAlias, cast, get_args
 
 from perdure.arguments import shown
 from perdure.engine.recalled import without_recalled
+from perdure.engine.redaction import Tally
 from perdure.errors import InvalidInput, TooLarge
 from perdure.ids import new_id
 from perdure.moments import parse_moment
+from perdure.ports import Redactor
 from perdure.types import Origin, Scope, Turn
 
 Message: TypeAlias = str | Mapping[str, Any]
@@ -55,6 +57,8 @@ class Heard:
     origins: tuple[Origin, ...]
     """Where each turn came from."""
     skipped: tuple[Skipped, ...]
+    redacted: Mapping[str, int]
+    """How many of each kind must not be stored, and are not."""
 
 
 def hear(
@@ -65,6 +69,7 @@ def hear(
     said_at: datetime,
     max_bytes: int,
     pictures: bool = False,
+    redactors: Sequence[Redactor] = (),
 ) -> Heard:
     """Make turns of messages, without the memories that we put into them ourselves.
 
@@ -76,6 +81,7 @@ def hear(
         said_at: when they were said, for those without a `timestamp` of their own.
         pictures: keep a message that is nothing but an image, as `IMAGE`: somebody will look at it.
         max_bytes: the bound for one text, in UTF-8, and for the attachments of one message, as JSON.
+        redactors: what they find is in no text, name or attachment any more.
 
     Raises:
         InvalidInput: something that is no message, an unknown role, or nothing at all to remember.
@@ -83,6 +89,7 @@ def hear(
     """
     turns: list[Turn] = []
     origins: list[Origin] = []
+    tally = Tally(redactors)
     skipped: list[Skipped] = []
     for index, message in enumerate(_listed(messages)):
         where = f"messages[{index}]"
@@ -93,6 +100,7 @@ def hear(
         text = _unrecalled(whole)
         if pictures and not whole.strip() and any(part.get("type") == "image_url" for part in attachments):
             text = IMAGE
+        text = tally.text(bounded(clean(text, where), max_bytes, where))
         if role == "system":
             skipped.append(
                 Skipped(index=index, reason="instructions to the model are not part of the conversation")
@@ -107,17 +115,21 @@ def hear(
                     id=new_id(),
                     scope=scope,
                     role=role,
-                    text=bounded(clean(text, where), max_bytes, where),
+                    text=text,
                     said_at=parse_moment(said["timestamp"]) if said.get("timestamp") is not None else said_at,
                     recorded_at=now,
-                    speaker=_speaker(said.get("name"), where),
-                    attachments=tuple(json_copy(list(attachments), f"{where}.content", max_bytes)),
+                    speaker=tally.name(_speaker(said.get("name"), where)),
+                    attachments=tuple(
+                        tally.value(json_copy(list(attachments), f"{where}.content", max_bytes))
+                    ),
                 )
             )
     if not turns:
         reasons = "; ".join(f"messages[{s.index}]: {s.reason}" for s in skipped[:3]) or "the list is empty"
         raise InvalidInput(f"there is nothing to remember in messages ({reasons})")
-    return Heard(turns=tuple(turns), origins=tuple(origins), skipped=tuple(skipped))
+    return Heard(
+        turns=tuple(turns), origins=tuple(origins), skipped=tuple(skipped), redacted=dict(tally.found)
+    )
 
 
 def _unrecalled(text: str) -> str:

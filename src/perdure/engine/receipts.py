@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from perdure.engine.learning import Outcome
@@ -73,6 +73,13 @@ def learned(
             "turns": list(committed.memory_ids),
         },
     }
+
+
+def redacted(added: Added, found: Mapping[str, int]) -> Added:
+    """The answer, with how much of what must not be stored was replaced; as it is, when nothing was."""
+    if found:
+        added["receipt"]["redacted"] = dict(found)
+    return added
 
 
 def _told(decision: Decision, memory_id: str | None, turns: Sequence[Turn]) -> list[AddedDict]:

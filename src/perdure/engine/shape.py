@@ -173,6 +173,8 @@ class ReceiptDict(TypedDict):
     """What is still to be done; empty when everything is."""
     repeated: bool
     """True when the same add was there already, and nothing was stored again."""
+    redacted: NotRequired[dict[str, int]]
+    """How many of each kind were replaced before anything was stored, where there were any."""
     turns: NotRequired[list[str]]
     """The messages as they were kept, when facts were learned from them."""
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from perdure.engine.records import from_records, to_record
+from perdure.engine.redaction import Tally
 from perdure.engine.scoping import Reach
 from perdure.errors import InvalidInput, ModelUnavailable, Unavailable
 from perdure.ports import Checks, Embedder, Entry, Export, Exports, Query, Reindexes, Space, Store, StoreStats
@@ -116,12 +117,14 @@ async def imported(
     records: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
     make: MakeEntries,
     tenant: str,
+    tally: Tally,
 ) -> dict[str, int]:
     """Put exported records in as they were; answers how many of each kind were read and how many were new."""
     if not isinstance(store, Exports):
         raise InvalidInput(f"{type(store).__name__} cannot take an import")
     counts = {"turns": 0, "memories": 0, "changes": 0, "new": 0}
-    async for page in _pages(from_records(records, tenant), PAGE):
+    async for read in _pages(from_records(records, tenant), PAGE):
+        page = [export._replace(record=tally.record(export.record)) for export in read]
         entries = await _entries(page, make)
         counts["new"] += await store.restore(page, entries)
         for export in page:
