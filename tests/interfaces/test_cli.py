@@ -476,3 +476,26 @@ def test_no_results_can_be_asked_for(answer):
     remember(answer)
     assert answer("search", "beagle", "-u", "maya", "--limit", "0")["results"] == []
     assert answer("list", "-u", "maya", "--limit", "0")["results"] == []
+
+
+def test_doctor_shows_what_it_would_clean_and_retires_it_when_it_may(answer, perdure):
+    memory_id = remember(answer, "The ticket is in the car", "--expires", "2025-01-31")
+    remember(answer, "Biscuit is a beagle")
+    code, out, _ = perdure("doctor")
+    assert code == 0
+    assert "50 % of 2 memories" in out
+    code, out, err = perdure("doctor", "--clean")
+    assert code == 2
+    assert "The ticket is in the car" in out
+    assert "--yes" in err
+    code, out, _ = perdure("doctor", "--clean", "--yes")
+    assert code == 0
+    assert "1 memory retired" in out
+    assert answer("history", memory_id)[-1]["event"] == "EXPIRE"
+    assert answer("doctor", "--clean", "--yes")["found"] == []
+
+
+def test_categories_are_counted(answer, perdure):
+    remember(answer, "I am allergic to cashews", "-c", "health")
+    assert answer("categories", "--user", "maya") == {"health": 1}
+    assert "health" in perdure("categories")[1]
