@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -123,16 +124,15 @@ class Keeping(Prompting):
     async def _look(self, asked: Reach) -> Look:
         memories = await self._find(asked, limit=EXAMINED + 1, show_expired=True)
         examined = memories[:EXAMINED]
-        return Look(
-            junk=junk(
-                examined,
-                now=self._clock(),
-                left=await self._left(examined),
-                likeness=await self._likeness(examined),
-            ),
-            examined=len(examined),
-            memories=len(memories),
+        judge = partial(
+            junk,
+            examined,
+            now=self._clock(),
+            left=await self._left(examined),
+            likeness=await self._likeness(examined),
         )
+        found = await self._work(judge)  # half a second for the most that are examined
+        return Look(junk=found, examined=len(examined), memories=len(memories))
 
     async def _left(self, memories: Sequence[Memory]) -> set[str]:
         """The turns that facts came from and that are there still; of each fact one is enough."""
