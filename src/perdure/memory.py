@@ -100,6 +100,7 @@ class Memory(Blocking[AsyncMemory]):
     backup = blocking(AsyncMemory.backup)
     stats = blocking(AsyncMemory.stats)
     doctor = blocking(AsyncMemory.doctor)
+    clean = blocking(AsyncMemory.clean)
     reindex = blocking(AsyncMemory.reindex)
     export_records = iterating(AsyncMemory.export_records)
     import_records = drawing(AsyncMemory.import_records)

@@ -675,3 +675,26 @@ def test_a_relation_is_shown_with_the_day_on_which_it_ended():
     assert '"Maya" -> "Porto" [label="lives in"]' in graph.drawing(shown)
     weak = [{**edge, "stated": False, "valid_to": None} for _ in range(graph.WEAK_SHOWN + 2)]
     assert [row.plain for row in graph.view({**shown, "relations": weak}).renderables][-2] == "  … 2 more"
+
+
+def test_doctor_shows_what_it_would_clean_and_retires_it_when_it_may(answer, perdure):
+    memory_id = remember(answer, "The ticket is in the car", "--expires", "2025-01-31")
+    remember(answer, "Biscuit is a beagle")
+    code, out, _ = perdure("doctor")
+    assert code == 0
+    assert "50 % of 2 memories" in out
+    code, out, err = perdure("doctor", "--clean")
+    assert code == 2
+    assert "The ticket is in the car" in out
+    assert "--yes" in err
+    code, out, _ = perdure("doctor", "--clean", "--yes")
+    assert code == 0
+    assert "1 memory retired" in out
+    assert answer("history", memory_id)[-1]["event"] == "EXPIRE"
+    assert answer("doctor", "--clean", "--yes")["found"] == []
+
+
+def test_categories_are_counted(answer, perdure):
+    remember(answer, "I am allergic to cashews", "-c", "health")
+    assert answer("categories", "--user", "maya") == {"health": 1}
+    assert "health" in perdure("categories")[1]

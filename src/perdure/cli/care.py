@@ -40,12 +40,26 @@ def categories(
 
 
 @app.command(rich_help_panel=PANEL)
-def doctor(path: StorePath = None, config: ConfigFile = None, machine: Json = False) -> None:
+def doctor(
+    *,
+    clean: Annotated[
+        bool,
+        typer.Option("--clean", help="Retire what it could do without: shows it first, and asks."),
+    ] = False,
+    yes: Yes = False,
+    path: StorePath = None,
+    config: ConfigFile = None,
+    machine: Json = False,
+) -> None:
     """Examine the store.
 
     The exit code is 7 when something is wrong with it.
     """
-    found = call(Where(path, config), lambda memory: memory.doctor())
+    where = Where(path, config)
+    if clean:
+        _clean(where, yes=yes, machine=machine)
+        return
+    found = call(where, lambda memory: memory.doctor())
     output.say(machine, found, views.examined)
     if found["problems"]:
         raise typer.Exit(7)
@@ -126,3 +140,16 @@ def version(machine: Json = False) -> None:
 
     shown = {"version": __version__, "python": platform.python_version(), "system": platform.platform()}
     output.say(machine, shown, views.facts)
+
+
+def _clean(where: Where, *, yes: bool, machine: bool) -> None:
+    """Show what would be retired, ask, and retire exactly that."""
+    plan = call(where, lambda memory: memory.clean(dry_run=True))
+    if not plan["found"]:
+        output.say(machine, plan, views.cleaned)
+        return
+    if not machine:
+        output.say(machine, plan, views.planned)
+    output.confirm(f"Retire {len(plan['found'])} memories? Their history keeps the words.", yes=yes)
+    shown = [one["id"] for one in plan["found"]]
+    output.say(machine, call(where, lambda memory: memory.clean(memory_ids=shown)), views.cleaned)

@@ -160,7 +160,33 @@ def examined(answer: Mapping[str, Any]) -> RenderableType:
     rows += [line(("! ", "yellow"), advice) for advice in answer.get("advice", ())]
     if not answer["problems"]:
         rows.insert(0, line(("✓ ", GOOD), "The store is sound."))
+    if held := answer.get("junk"):
+        rows.append(line(("· ", DIM), _junk(held)))
     return Group(*rows)
+
+
+def planned(answer: Mapping[str, Any]) -> RenderableType:
+    """What would be retired, by kind, and why."""
+    table = _grid(11)
+    for one in answer["found"]:
+        table.add_row(line((one["kind"], "yellow")), Group(line(one["memory"]), line((one["reason"], DIM))))
+    return Group(table, line(("· ", DIM), _junk(answer)))
+
+
+def cleaned(answer: Mapping[str, Any]) -> RenderableType:
+    """How much was retired."""
+    if not answer["found"]:
+        return line(("✓ ", GOOD), _junk(answer))
+    return line(("✓ ", GOOD), f"{_many(answer['retired'], 'memory')} retired")
+
+
+def _junk(told: Mapping[str, Any]) -> str:
+    """The rate of junk, and what it is; `perdure doctor --clean` retires it."""
+    looked = f"{_many(told['examined'], 'memory')} examined{'' if told['all'] else ', the newest'}"
+    if not told["kinds"]:
+        return f"No junk ({looked})."
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in told["kinds"].items())
+    return f"Junk: {_percent(told['rate'])} of {looked} ({kinds}). `perdure doctor --clean` retires it."
 
 
 def reindexed(answer: Mapping[str, Any]) -> RenderableType:

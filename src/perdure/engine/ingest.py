@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from perdure.engine.dates import mentions
-from perdure.engine.salience import salience
+from perdure.engine.salience import ECHOED, echoes, salience
 from perdure.engine.words import analyze
 from perdure.engine.words.analysis import language_of
 from perdure.engine.words.language import LANGUAGES
@@ -65,6 +65,19 @@ def remember(turn: Turn, origin: Origin, attributes: Attributes) -> tuple[Memory
     return memory, Entry(
         words=found.words, speaker_words=found.speaker, date_words=found.date, flags=found.flags
     )
+
+
+def conversed(
+    turns: Sequence[Turn], attributes: Attributes, origins: Sequence[Origin]
+) -> list[tuple[Memory, Entry]]:
+    """The memories of turns that follow each other, with their entries; what only repeats the user is not listed."""
+    pairs = [remember(*said, attributes) for said in zip(turns, origins, strict=True)]
+    for place, (before, turn) in enumerate(pairwise(turns), 1):
+        answered = not attributes.verbatim and (before.role, turn.role) == ("user", "assistant")
+        if answered and echoes(turn.text, before.text):
+            memory, entry = pairs[place]
+            pairs[place] = replace(memory, salience=min(memory.salience, ECHOED)), entry
+    return pairs
 
 
 def revise(memory: Memory, text: str, *, now: datetime) -> tuple[Memory, Entry]:

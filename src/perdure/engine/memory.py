@@ -104,7 +104,7 @@ class Engine(Keeping, Relearning, Graphing):
         )
         asked = requests.wish(prompt, self._settings.max_text_bytes)
         await self._open()
-        pairs = [ingest.remember(*said, about) for said in zip(heard.turns, heard.origins, strict=True)]
+        pairs = ingest.conversed(heard.turns, about, heard.origins)
         key, since = requests.idempotency(idempotency_key), None
         if key is None:
             key = ingest.fingerprint(heard.turns, about, origins=heard.origins, dated=timestamp is not None)

@@ -34,6 +34,26 @@ def salience(text: str, role: str, *, language: str | None = "en") -> float:
     return points / (points + (1 / LISTED_SALIENCE - 1))
 
 
+ECHOED: Final = 0.25
+"""Salience of an assistant's turn that repeats the user: it is kept as context."""
+
+
+def echoes(text: str, before: str) -> bool:
+    """Whether nearly all that a text says, by its words of content and its numbers, was said in the one before it.
+
+    A text that denies is no echo of one that does not. A text without any content is none either.
+    """
+    said, known = _content(text), _content(before)
+    if not said or len(said - known) > len(said) / 10:
+        return False
+    return bool(_DENIAL.search(text)) == bool(_DENIAL.search(before))
+
+
+def _content(text: str) -> frozenset[str]:
+    words = (word.lower().replace("’", "'").removesuffix("'s") for word in _WORD.findall(text[:_ENOUGH]))
+    return frozenset(word for word in words if word not in _EMPTY).union(_NUMBERS.findall(text[:_ENOUGH]))
+
+
 _ENOUGH: Final = 4_000
 """What the first so many characters do not say, the rest of a text does not change."""
 
@@ -69,6 +89,10 @@ def _neutral_points(sentence: str) -> float:
 
 _SENTENCE: Final = re.compile(r"[^.!?。！？؟\n]+(?:(?<=[0-9])\.(?=[0-9])[^.!?。！？؟\n]*)*[.!?。！？؟]*")
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_NUMBERS: Final = re.compile(r"\d+(?:[.,:]\d+)*")
+_DENIAL: Final = re.compile(
+    r"\b(?:no|not|never|none|nobody|nothing|without|cannot)\b|n['’]t\b", re.IGNORECASE
+)
 _DIGIT: Final = re.compile(r"\d")
 _DENSE: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 

@@ -161,6 +161,11 @@ def _no_successor(fact: Fact, old: Memory, origins: Sequence[Origin]) -> str | N
     return None
 
 
+def says_the_same(one: Memory, other: Memory, cosine: float | None = None) -> bool:
+    """Whether two facts say the same, by their words, or by their cosine when nothing contradicts it."""
+    return _alike(one.text, other.text, one.claim, other.claim, cosine)
+
+
 def about_the_same(one: Claim, other: Claim) -> bool:
     """Whether two claims are about one subject and one side of it: one name's words hold the other's."""
     return _names_meet(one.subject, other.subject) and _names_meet(one.attribute, other.attribute)
