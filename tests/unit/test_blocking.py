@@ -260,6 +260,15 @@ def test_an_engine_that_cannot_be_made_is_tried_again_by_the_next_call(tmp_path)
     ledger.close()
 
 
+@pytest.fixture
+def interruptible():
+    """A process that was started in the background ignores SIGINT; the test is about one that does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_cancels_the_coroutine_and_lets_it_tidy_up(ledger):
     def interrupt() -> None:
         while ledger.told() != ["asleep"]:
