@@ -13,7 +13,6 @@ from perdure.arguments import shown
 from perdure.engine import ingest, receipts, requests
 from perdure.engine.categories import Categories
 from perdure.engine.indexes import Indexes
-from perdure.engine.learning import Learner, Outcome
 from perdure.engine.messages import Heard
 from perdure.engine.rank import DEFAULT_THRESHOLD
 from perdure.engine.recall import Ask, Hit, Recall, together
@@ -62,6 +61,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from perdure.engine.learning import Learner
+
 ATTEMPTS = 5
 """How often a change is tried again when somebody else changed the same memory first."""
 
@@ -101,22 +102,26 @@ class Core:
         self._recall = Recall(store, self._indexes, reranker, self._turns)
         self._reranker = reranker
         self._llm = llm
-        self._learner = (
-            None
-            if llm is None
-            else Learner(
-                llm,
-                store=store,
-                indexes=self._indexes,
-                embedder=embedder,
-                settings=self._settings,
-                clock=clock,
-                turns=self._turns,
-            )
-        )
+        self._learner = self._made_learner()
         self._opening: asyncio.Task[None] | None = None
         self._space_checked = False
         self._closed = False
+
+    def _made_learner(self) -> Learner | None:
+        """What learns with the language model, if there is one: others do not load it."""
+        if self._llm is None:
+            return None
+        from perdure.engine.learning import Learner
+
+        return Learner(
+            self._llm,
+            store=self._store,
+            indexes=self._indexes,
+            embedder=self._embedder,
+            settings=self._settings,
+            clock=self._clock,
+            turns=self._turns,
+        )
 
     async def __aenter__(self) -> Self:
         await self._open(check_space=False)  # `reindex` and its like are for stores of another space
@@ -240,6 +245,8 @@ class Core:
         """Store turns with the job of learning from them, and do it."""
         assert self._learner is not None
         committed = await self._store.commit(batch)
+        from perdure.engine.learning import Outcome
+
         if committed.repeated:
             left = await self._store.jobs(self._settings.tenant) if isinstance(self._store, Jobs) else []
             waits = committed.batch_id in {job.id for job in left}

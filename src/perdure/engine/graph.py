@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from perdure.arguments import verb
 from perdure.engine import requests
 from perdure.engine.core import Core
-from perdure.engine.entities import Edge, Entity, Graph, chosen, graph
 from perdure.engine.requests import When
 from perdure.engine.scoping import ids, insist
 from perdure.engine.shape import EdgeDict, EntityDict, GraphDict, moment
 from perdure.errors import InvalidInput
 from perdure.types import Memory
+
+if TYPE_CHECKING:  # its many patterns are loaded by those who ask for a graph
+    from perdure.engine.entities import Edge, Entity, Graph
 
 MOST = 50
 """So many entities are given when the caller says nothing."""
@@ -92,6 +95,8 @@ def _part(
     depth: int,
     most: int,
 ) -> Graph:
+    from perdure.engine.entities import chosen, graph
+
     return chosen(graph(memories, apart=apart), name, depth=depth, most=most)
 
 

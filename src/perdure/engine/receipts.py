@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from perdure.engine.learning import Outcome
-from perdure.engine.learning.reconcile import Add, Confirm, Decision
 from perdure.engine.messages import Skipped
 from perdure.engine.shape import Added, AddedDict
 from perdure.ports import Committed
 from perdure.types import Turn
+
+if TYPE_CHECKING:  # loaded by those who learn
+    from perdure.engine.learning import Outcome
+    from perdure.engine.learning.reconcile import Decision
 
 SAME_ADD: Final = "the same add was stored already"
 
@@ -84,6 +86,8 @@ def redacted(added: Added, found: Mapping[str, int]) -> Added:
 
 def _told(decision: Decision, memory_id: str | None, turns: Sequence[Turn]) -> list[AddedDict]:
     """What one fact did: it was added (and closed another), confirmed one, or says nothing new."""
+    from perdure.engine.learning.reconcile import Add, Confirm
+
     fact = decision.fact
     result: AddedDict = {"id": memory_id, "memory": fact.text, "event": "NONE"}
     result["source_ids"] = [turns[place].id for place in fact.turns]

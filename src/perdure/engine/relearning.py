@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perdure.arguments import verb
 from perdure.engine import requests
 from perdure.engine.core import Core
-from perdure.engine.learning import Learner
 from perdure.engine.scoping import Reach, ids, insist
 from perdure.engine.shape import PendingDict, memory_dict, pending_dict
 from perdure.errors import ConfigurationError, NotFound
@@ -17,6 +16,9 @@ from perdure.filters import conjoin, parse
 from perdure.ids import new_id
 from perdure.ports import Batch, Job, Jobs, Query
 from perdure.types import Memory, Scope, Turn
+
+if TYPE_CHECKING:
+    from perdure.engine.learning import Learner
 
 JOBS_AT_ONCE = 8
 
