@@ -91,3 +91,8 @@ def test_no_value_is_echoed_whole(take: Callable[[Any], object], value: object) 
     with pytest.raises(InvalidInput) as told:
         take(value)
     assert len(str(told.value)) < 500
+
+
+def test_a_home_that_nobody_has_is_no_place() -> None:
+    with pytest.raises(InvalidInput, match="give the name of a file"):
+        requests.file_path("~nobody-has-this-name/x")

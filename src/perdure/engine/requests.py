@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -94,7 +95,8 @@ def identifier(value: object) -> str:
 def file_path(value: object) -> Path:
     """The place of a file; `~` is the user's home."""
     if isinstance(value, (str, os.PathLike)) and str(value).strip() and "\0" not in str(value):
-        return Path(value).expanduser()
+        with suppress(RuntimeError):  # nobody's home is known
+            return Path(value).expanduser()
     raise InvalidInput(f"path={shown(value)}: give the name of a file")
 
 
