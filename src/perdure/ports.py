@@ -266,6 +266,16 @@ class Store(Protocol):
         """The turns with these ids, in the order asked, unknown and erased ones left out."""
         ...
 
+    async def jobs(
+        self, tenant: str, *, ids: Sequence[str] | None = None, limit: int | None = None
+    ) -> list[Job]:
+        """What is still to be done, oldest first; with `ids`, of these what is there."""
+        ...
+
+    async def keep_job(self, job: Job) -> bool:
+        """Note how an attempt ended (attempts, error, answer); False when the job is not there any more."""
+        ...
+
     async def erase(
         self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
     ) -> Erased:
@@ -320,19 +330,6 @@ class Reindexes(Protocol):
 
     async def activate(self, space: Space) -> int:
         """Switch to `space` if nothing is missing in it, and drop the others; returns how many are missing."""
-        ...
-
-
-@runtime_checkable
-class Jobs(Protocol):
-    """A store that keeps what is still to be done; batches bring jobs and take them away."""
-
-    async def jobs(self, tenant: str, *, limit: int | None = None) -> list[Job]:
-        """Oldest first."""
-        ...
-
-    async def keep_job(self, job: Job) -> bool:
-        """Note how an attempt ended (attempts, error, answer); False when the job is not there any more."""
         ...
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from perdure.embedders.modelfiles import TOKENIZER, find_model
 from perdure.engine.learning.lines import Lines
 from perdure.engine.learning.prompt import ask, instructions, schema
-from perdure.engine.learning.repair import Unreadable, read_json
+from perdure.engine.learning.repair import found_in
 from perdure.settings import CATEGORIES
 from perdure.types import Scope, Turn
 
@@ -50,6 +50,10 @@ def test_no_text_can_pose_as_another_line_of_the_prompt(text: str):
 GOOD = {"facts": [{"text": 'It\'s "so": {a} [b], // c', "turns": [1, 2]}, {"text": "two", "turns": []}]}
 
 
+def first_in(text: str) -> Any:
+    return next((found.value for found in found_in(text)), None)
+
+
 @pytest.mark.parametrize(
     "written",
     [
@@ -63,11 +67,11 @@ GOOD = {"facts": [{"text": 'It\'s "so": {a} [b], // c', "turns": [1, 2]}, {"text
     ],
 )
 def test_what_models_write_around_and_into_json_is_read(written: str):
-    assert read_json(written) == GOOD
+    assert first_in(written) == GOOD
 
 
 def test_python_words_single_quotes_and_missing_numbers_are_understood():
-    assert read_json("{'a': True, 'b': None, 'c': NaN, 'd': [Infinity, False]}") == {
+    assert first_in("{'a': True, 'b': None, 'c': NaN, 'd': [Infinity, False]}") == {
         "a": True,
         "b": None,
         "c": None,
@@ -78,19 +82,15 @@ def test_python_words_single_quotes_and_missing_numbers_are_understood():
 @given(st.integers(1, len(json.dumps(GOOD))))
 def test_what_was_whole_before_the_cut_is_kept(cut: int):
     written = json.dumps(GOOD)[:cut]
-    try:
-        found = read_json(written)
-    except Unreadable:
-        return
-    assert [fact for fact in found.get("facts", []) if fact in GOOD["facts"]] == GOOD["facts"][
-        : len(found.get("facts", []))
-    ]
+    whole = [fact for fact in GOOD["facts"] if json.dumps(fact) in written]
+    found = first_in(written)
+    assert (found["facts"] if found else [])[: len(whole)] == whole
+    assert [each.cut for each in found_in(written)][:1] == ([cut < len(json.dumps(GOOD))] if found else [])
 
 
 @given(st.text())
-def test_reading_gives_json_or_says_that_there_is_none(text: str):
-    with suppress(Unreadable):
-        assert isinstance(read_json(text), (dict, list))
+def test_whatever_is_found_is_an_object_or_a_list(text: str):
+    assert all(isinstance(found.value, (dict, list)) for found in found_in(text))
 
 
 @given(
@@ -101,7 +101,7 @@ def test_reading_gives_json_or_says_that_there_is_none(text: str):
 )
 def test_json_is_taken_as_it_is(value: object):
     if isinstance(value, (dict, list)):
-        assert read_json(json.dumps(value)) == value
+        assert first_in(json.dumps(value)) == value
 
 
 def test_work_in_a_line_overlaps_and_is_finished_in_the_order_in_which_it_came():

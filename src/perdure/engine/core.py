@@ -45,7 +45,6 @@ from perdure.ports import (
     Committed,
     Embedder,
     Entry,
-    Jobs,
     Query,
     Redactor,
     Reranker,
@@ -245,12 +244,8 @@ class Core:
         """Store turns with the job of learning from them, and do it."""
         assert self._learner is not None
         committed = await self._store.commit(batch)
-        from perdure.engine.learning import Outcome
-
         if committed.repeated:
-            left = await self._store.jobs(self._settings.tenant) if isinstance(self._store, Jobs) else []
-            waits = committed.batch_id in {job.id for job in left}
-            outcome = Outcome(pending="the first of these adds is not done yet" if waits else None)
+            outcome = await self._learner.known(committed.batch_id, self._settings.tenant)
             return receipts.learned(heard.turns, heard.skipped, committed, outcome)
         memories = [write.memory for write in batch.writes if write.memory is not None]
         first = committed.head - len(memories) + 1

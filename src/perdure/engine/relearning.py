@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perdure.arguments import verb
+from perdure.arguments import shown, verb
 from perdure.engine import requests
 from perdure.engine.core import Core
 from perdure.engine.scoping import Reach, ids, insist
@@ -14,7 +14,7 @@ from perdure.engine.shape import PendingDict, memory_dict, pending_dict
 from perdure.errors import ConfigurationError, NotFound
 from perdure.filters import conjoin, parse
 from perdure.ids import new_id
-from perdure.ports import Batch, Job, Jobs, Query
+from perdure.ports import Batch, Job, Query
 from perdure.types import Memory, Scope, Turn
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class Relearning(Core):
         """What is still to be learned from messages that are kept, oldest first, and why; `retry` does it."""
         await self._open()
         most = None if limit is None else requests.count(limit, "limit", most=requests.MAX_RESULTS)
-        return [pending_dict(job) for job in await self._jobs(most)]
+        jobs = await self._store.jobs(self._settings.tenant, limit=most)
+        return [pending_dict(job) for job in jobs]
 
     @verb
     async def retry(self, event_id: str | None = None) -> dict[str, Any]:
@@ -42,12 +43,10 @@ class Relearning(Core):
             ConfigurationError: there is no language model.
         """
         await self._open()
-        jobs = await self._jobs(None)
-        if event_id is not None:
-            wanted = requests.identifier(event_id)
-            jobs = [job for job in jobs if job.id == wanted]
-            if not jobs:
-                raise NotFound(f"nothing is pending under the event id {wanted[:80]!r}")
+        wanted = None if event_id is None else [requests.identifier(event_id)]
+        jobs = await self._store.jobs(self._settings.tenant, ids=wanted)
+        if wanted and not jobs:
+            raise NotFound(f"nothing is pending under the event id {shown(wanted[0], most=80)}")
         return await self._retried(jobs)
 
     @verb
@@ -122,11 +121,6 @@ class Relearning(Core):
                 "there is no language model to learn with: configure llm, as in {'llm': {'provider': 'openai', ...}}"
             )
         return self._learner
-
-    async def _jobs(self, limit: int | None) -> list[Job]:
-        if not isinstance(self._store, Jobs):
-            return []
-        return await self._store.jobs(self._settings.tenant, limit=limit)
 
     async def _retried(self, jobs: Sequence[Job]) -> dict[str, Any]:
         """Do these jobs, a few at a time."""

@@ -153,10 +153,13 @@ class InMemoryStore:
             if change.memory_id == memory_id and change.event != "REFINE"
         ]
 
-    async def jobs(self, tenant: str, *, limit: int | None = None) -> list[Job]:
+    async def jobs(
+        self, tenant: str, *, ids: Sequence[str] | None = None, limit: int | None = None
+    ) -> list[Job]:
         """By the time at which they were made."""
         held = [job for shelf in self._of(tenant).values() for job in shelf.jobs.values()]
-        return sorted(held, key=lambda job: (job.made_at, job.id))[:limit]
+        wanted = [job for job in held if ids is None or job.id in ids]
+        return sorted(wanted, key=lambda job: (job.made_at, job.id))[:limit]
 
     async def keep_job(self, job: Job) -> bool:
         """In place of the one that is there."""

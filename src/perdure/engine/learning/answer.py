@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
-from perdure.engine.learning.repair import Unreadable, found_in
+from perdure.engine.learning.repair import found_in
 from perdure.errors import InvalidInput
 from perdure.moments import parse_moment
 from perdure.types import Claim, Relation
@@ -32,6 +32,10 @@ _ACTIONS: Final[Mapping[str, Action]] = {
     **dict.fromkeys(("replace", "update", "supersede", "correct"), "replace"),
 }
 """What models write for the three, whatever they were told."""
+
+
+class Unreadable(ValueError):
+    """Nothing of the form that was asked for, not even when it is repaired; the message quotes nothing of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 from perdure.engine.indexes import Indexes
 from perdure.engine.ingest import PROCEDURE
 from perdure.engine.learning.again import Draft, portions
-from perdure.engine.learning.answer import Extraction, Fact, read
+from perdure.engine.learning.answer import Extraction, Fact, Unreadable, read
 from perdure.engine.learning.lines import Lines
 from perdure.engine.learning.prompt import VERSION, ask, ask_procedure
 from perdure.engine.learning.reconcile import Add, Decision, reconcile
-from perdure.engine.learning.repair import Unreadable
 from perdure.engine.learning.surroundings import Surroundings, alike
 from perdure.engine.learning.writing import KEPT, Writing, refinements
 from perdure.engine.turns import Turns
 from perdure.engine.words import pieces
 from perdure.errors import Conflict, ModelUnavailable, Unavailable
-from perdure.ports import LLM, Batch, Completion, Embedder, Job, Jobs, Prompt, Store
+from perdure.ports import LLM, Batch, Completion, Embedder, Job, Prompt, Store
 from perdure.settings import CATEGORIES, Settings
 from perdure.types import Memory, Turn
 
@@ -135,6 +134,11 @@ class Learner:
             extraction, vectors = _without(forgotten, extraction, vectors, len(own))
             outcome = await self._commit(work, shown, extraction, vectors)
             return replace(outcome, lacking=tuple(trouble))
+
+    async def known(self, job_id: str, tenant: str) -> Outcome:
+        """What has become of an add that is sent again."""
+        waits = await self._waits(job_id, tenant)
+        return Outcome(pending="the first of these adds is not done yet" if waits else None)
 
     async def draft(
         self, turns: Sequence[Turn], memories: Mapping[str, Memory], *, prompt: str = ""
@@ -260,10 +264,8 @@ class Learner:
     async def _leave(self, job: Job, own: Sequence[Memory], failure: _Unanswered) -> Outcome:
         """The job stays, and says why; its turns get their vectors all the same."""
         reason = _storable(failure.reason)
-        if isinstance(self._store, Jobs):
-            answer = None if failure.answer is None else _storable(failure.answer)
-            tried = replace(job, attempts=job.attempts + 1, error=reason, answer=answer)
-            await self._store.keep_job(tried)
+        answer = None if failure.answer is None else _storable(failure.answer)
+        await self._store.keep_job(replace(job, attempts=job.attempts + 1, error=reason, answer=answer))
         vectors, _ = await self._embedded([memory.text for memory in own])
         if vectors is not None:
             writes = tuple(refinements(own, vectors, salience=None))
@@ -312,16 +314,14 @@ class Learner:
             try:
                 await self._store.commit(batch)
             except Conflict:
-                if await self._is_gone(job):
+                if not await self._waits(job.id, job.partition.tenant):
                     return Outcome(dropped=("another process has done it meanwhile",))
                 continue
             return Outcome(decisions=tuple(decisions), ids=tuple(ids), dropped=extraction.dropped)
         return Outcome(pending="somebody else keeps changing the same memories")
 
-    async def _is_gone(self, job: Job) -> bool:
-        if not isinstance(self._store, Jobs):
-            return False
-        return job.id not in {held.id for held in await self._store.jobs(job.partition.tenant)}
+    async def _waits(self, job_id: str, tenant: str) -> bool:
+        return bool(await self._store.jobs(tenant, ids=[job_id]))
 
 
 def _without(

@@ -23,27 +23,12 @@ MAX_STARTS: Final = 8
 """So many opening brackets are tried: prose before the answer may have some, too."""
 
 
-class Unreadable(ValueError):
-    """Not even repaired is this JSON; the message quotes nothing of it."""
-
-
 class Found(NamedTuple):
     """An object or a list in an answer."""
 
     value: dict[str, Any] | list[Any]
     cut: bool
     """Whether it was closed here, because the answer ends in the middle of it."""
-
-
-def read_json(text: str) -> Any:
-    """The first object or list in a model's answer; `found_in` has them all.
-
-    Raises:
-        Unreadable: there is none.
-    """
-    for found in found_in(text):
-        return found.value
-    raise Unreadable("it holds no JSON object")
 
 
 def found_in(text: str) -> Iterator[Found]:

@@ -52,7 +52,7 @@ def commit(connection: sqlite3.Connection, batch: Batch, space: Space | None) ->
         _put_write(shelf, batch, write, space_id, sessions)
     shelf.keep_seq()
     jobs.put(connection, batch.jobs, shelf.id)
-    jobs.remove(connection, batch.done)
+    jobs.remove(connection, batch.done, shelf.id)
     if batch.key is not None:
         connection.execute(
             "INSERT OR REPLACE INTO keys (partition, key, batch, at, first, last, passing) "

@@ -23,23 +23,28 @@ def put(connection: sqlite3.Connection, new: Sequence[Job], partition: int) -> N
     )
 
 
-def remove(connection: sqlite3.Connection, done: Sequence[str]) -> None:
+def remove(connection: sqlite3.Connection, done: Sequence[str], partition: int) -> None:
     """Take away what is done.
 
     Raises:
         Conflict: somebody else did it.
     """
     for job_id in done:
-        if not connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,)).rowcount:
+        if not connection.execute(
+            "DELETE FROM jobs WHERE id = ? AND partition = ?", (job_id, partition)
+        ).rowcount:
             raise Conflict(f"the job {job_id!r} was done by somebody else meanwhile")
 
 
-def listed(connection: sqlite3.Connection, tenant: str, *, limit: int | None) -> list[Job]:
-    """A tenant's jobs, oldest first."""
+def listed(
+    connection: sqlite3.Connection, tenant: str, *, ids: Sequence[str] | None, limit: int | None
+) -> list[Job]:
+    """A tenant's jobs, oldest first; with `ids`, of these what is there."""
+    among = "" if ids is None else "AND j.id IN (SELECT value FROM json_each(?)) "
     found = connection.execute(
         f"SELECT p.tenant, p.owner, {rows.prefixed(rows.JOB, 'j')} FROM jobs j "
-        "JOIN partitions p ON p.id = j.partition WHERE p.tenant = ? ORDER BY j.made_at, j.id LIMIT ?",
-        (tenant, -1 if limit is None else limit),
+        f"JOIN partitions p ON p.id = j.partition WHERE p.tenant = ? {among}ORDER BY j.made_at, j.id LIMIT ?",
+        (tenant, *(() if ids is None else (json.dumps(list(ids)),)), -1 if limit is None else limit),
     )
     return [rows.job(Partition(*names), row) for *names, row in ((r[0], r[1], r[2:]) for r in found)]
 
@@ -47,8 +52,9 @@ def listed(connection: sqlite3.Connection, tenant: str, *, limit: int | None) ->
 def keep(connection: sqlite3.Connection, job: Job) -> bool:
     """Note how an attempt ended."""
     kept = connection.execute(
-        "UPDATE jobs SET attempts = ?, error = ?, answer = ? WHERE id = ?",
-        (job.attempts, job.error, job.answer, job.id),
+        "UPDATE jobs SET attempts = ?, error = ?, answer = ? WHERE id = ? AND partition IN "
+        "(SELECT id FROM partitions WHERE tenant = ? AND owner = ?)",
+        (job.attempts, job.error, job.answer, job.id, *job.partition),
     )
     return kept.rowcount > 0
 

@@ -176,9 +176,11 @@ class SqliteStore:
         space = self._use.space
         return await self._write(lambda c: exports.restore(c, records, entries, space))
 
-    async def jobs(self, tenant: str, *, limit: int | None = None) -> list[Job]:
-        """What is still to be done, oldest first."""
-        return await self._read(lambda c: jobs.listed(c, tenant, limit=limit))
+    async def jobs(
+        self, tenant: str, *, ids: Sequence[str] | None = None, limit: int | None = None
+    ) -> list[Job]:
+        """What is still to be done, oldest first; with `ids`, of these what is there."""
+        return await self._read(lambda c: jobs.listed(c, tenant, ids=ids, limit=limit))
 
     async def keep_job(self, job: Job) -> bool:
         """Note how an attempt ended."""

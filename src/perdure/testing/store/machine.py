@@ -164,7 +164,7 @@ class Life(RuleBasedStateMachine):
     @rule(partition=places, at=times, name=st.sampled_from("ab"), attempts=st.integers(0, 3))
     def work(self, partition: Partition, at: Any, name: str, attempts: int) -> None:
         """A job comes, is tried, or is done; sometimes when it is not there."""
-        held = {job.id: job for job in self.both(lambda store: store.jobs(partition.tenant))}  # type: ignore[attr-defined]  # both keep jobs
+        held = {job.id: job for job in self.both(lambda store: store.jobs(partition.tenant))}
         job_id = f"{partition.tenant} {partition.owner} {name}"
         said = self.both(
             lambda store: store.turns(partition.tenant, [memory_id for _, memory_id in self.ids])
@@ -174,7 +174,7 @@ class Life(RuleBasedStateMachine):
         if job_id not in held and attempts:
             self._commit(partition, at=at, jobs=(job,))
         elif attempts % 2:
-            self.both(lambda store: store.keep_job(replace(job, error="not now", answer="{")))  # type: ignore[attr-defined]  # both keep jobs
+            self.both(lambda store: store.keep_job(replace(job, error="not now", answer="{")))
         else:
             self._commit(partition, at=at, done=(job_id,))
 

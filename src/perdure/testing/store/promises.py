@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perdure.errors import Closed, Conflict
-from perdure.ports import Committed, Job, Jobs, Store, Write
+from perdure.ports import Committed, Job, Store, Write
 from perdure.testing.store.questions import Questions
 from perdure.testing.store.scenes import (
     ALICE,
@@ -347,24 +347,27 @@ class StoreConformance(Questions):
 
     def test_a_job_comes_with_its_turns_and_goes_with_what_it_led_to(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
-            keeper = self._keeper(store)
             turn = said("tea")
             job = Job(
                 id="j", partition=ALICE.partition, kind="extract", turns=(turn[0].id,), made_at=NOW,
                 options={"prompt": "ü"},
             )  # fmt: skip
             await store.commit(batch(turn, jobs=(job,)))
-            assert await keeper.jobs("default") == [job]
-            assert await keeper.jobs("other") == []
+            assert await store.jobs("default") == [job]
+            assert await store.jobs("other") == []
             tried = replace(job, attempts=1, error="no answer", answer="{")
-            assert await keeper.keep_job(tried)
-            assert await keeper.jobs("default", limit=1) == [tried]
-            with pytest.raises(Conflict):
-                await store.commit(batch(fact("likes tea"), done=("j", "unknown")))
-            assert await keeper.jobs("default") == [tried]
+            assert await store.keep_job(tried)
+            assert await store.jobs("default", limit=1) == [tried]
+            assert await store.jobs("default", ids=["unknown", "j"]) == [tried]
+            assert await store.jobs("default", ids=["unknown"]) == []
+            assert not await store.keep_job(replace(tried, partition=BOB.partition))
+            for done, scope in ((("j", "unknown"), ALICE), (("j",), BOB)):
+                with pytest.raises(Conflict):
+                    await store.commit(batch(fact("likes tea", scope=scope), done=done))
+            assert await store.jobs("default") == [tried]
             await store.commit(batch(fact("likes tea"), done=("j",)))
-            assert await keeper.jobs("default") == []
-            assert not await keeper.keep_job(tried)
+            assert await store.jobs("default") == []
+            assert not await store.keep_job(tried)
             with pytest.raises(Conflict):
                 await store.commit(batch(fact("likes tea"), done=("j",)))
 
@@ -372,33 +375,27 @@ class StoreConformance(Questions):
 
     def test_jobs_know_nothing_of_erased_turns(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
-            keeper = self._keeper(store)
             one, two = said("tea"), said("coffee")
             turns = (one[0].id, two[0].id)
             job = Job(id="j", partition=ALICE.partition, kind="extract", turns=turns, made_at=NOW)
             await store.commit(batch(one, two, jobs=(job,)))
-            await keeper.keep_job(replace(job, attempts=1, error="cut", answer="Tea, and"))
+            await store.keep_job(replace(job, attempts=1, error="cut", answer="Tea, and"))
             await store.erase("default", [turns[0]], at=NOW)
-            assert await keeper.jobs("default") == [replace(job, turns=turns[1:], attempts=1)]
+            assert await store.jobs("default") == [replace(job, turns=turns[1:], attempts=1)]
             await store.erase("default", [turns[1]], at=NOW)
-            assert await keeper.jobs("default") == []
+            assert await store.jobs("default") == []
 
         self.play(tmp_path, scenario)
 
     def test_a_reset_removes_jobs(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
-            keeper, turn = self._keeper(store), said("tea")
+            turn = said("tea")
             job = Job(id="j", partition=ALICE.partition, kind="extract", turns=(turn[0].id,), made_at=NOW)
             await store.commit(batch(turn, jobs=(job,)))
             await store.reset("default")
-            assert await keeper.jobs("default") == []
+            assert await store.jobs("default") == []
 
         self.play(tmp_path, scenario)
-
-    @staticmethod
-    def _keeper(store: Store) -> Jobs:
-        assert isinstance(store, Jobs)
-        return store
 
     def test_a_session_ends_with_a_silence_of_more_than_an_hour(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
