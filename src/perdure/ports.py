@@ -363,6 +363,16 @@ class Embedder(Protocol):
         """Give threads and sessions back."""
 
 
+@runtime_checkable
+class Calibrated(Protocol):
+    """An embedder of which it is known what its cosines mean."""
+
+    @property
+    def nearness(self) -> float:
+        """How much nearer, as a difference of cosines, a text is to what it is about than to such things on average."""
+        ...
+
+
 class Reranker(Protocol):
     """A second opinion on a short list."""
 

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from perdure.embedders.local import LocalEmbedder
 from perdure.engine.categories import LEFTOVER, MOST, Categories
+from perdure.engine.embedding import vectors_of
 from perdure.engine.memory import Engine
 from perdure.settings import CATEGORIES, Settings
 from perdure.stores.memory import InMemoryStore
-
-MODEL = "all-MiniLM-L6-v2-int8/1"
 
 CHOSEN_ON: dict[str, str] = {
     "My name is Jonas and I was born in Riga in 1988.": "personal_details",
@@ -135,8 +134,8 @@ def local() -> LocalEmbedder:
 
 
 async def learned(embedder: LocalEmbedder, described: dict[str, str] | None = None) -> Categories:
-    categories = Categories(described, model=embedder.model)
-    categories.learn(await embedder.embed(categories.unknown))
+    categories = Categories(described, near=embedder.nearness)
+    categories.learn(await vectors_of(embedder, categories.unknown))
     return categories
 
 
@@ -176,18 +175,18 @@ VECTORS = arrays.arrays(np.float32, (3, 8), elements=st.floats(-1, 1, width=32))
 
 @given(VECTORS)
 def test_two_at_most_are_told_and_never_the_leftover(vectors: NDArray[np.float32]) -> None:
-    categories = Categories(None, model=MODEL)
-    categories.learn(np.eye(len(categories.unknown), 8, dtype=np.float32))
+    categories = Categories(None, near=0.12)
+    categories.learn(list(np.eye(len(categories.unknown), 8, dtype=np.float32)[:, None]))
     told = categories.of(vectors)
     assert len(told) <= MOST
     assert set(told) <= CATEGORIES.keys() - {LEFTOVER}
 
 
 def test_nothing_is_told_before_the_descriptions_are_known_and_by_models_that_were_not_measured() -> None:
-    assert Categories(None, model=MODEL).of(np.ones((1, 8), np.float32)) == ()
-    assert Categories(None, model="another/1").unknown == ()
-    assert Categories({}, model=MODEL).unknown == ()
-    assert Categories({LEFTOVER: "anything else"}, model=MODEL).unknown == ()
+    assert Categories(None, near=0.12).of(np.ones((1, 8), np.float32)) == ()
+    assert Categories(None, near=None).unknown == ()
+    assert Categories({}, near=0.12).unknown == ()
+    assert Categories({LEFTOVER: "anything else"}, near=0.12).unknown == ()
 
 
 # --- in the engine -------------------------------------------------------------------------------------------
@@ -207,6 +206,10 @@ class Counting:
     @property
     def dimensions(self) -> int:
         return self.inner.dimensions
+
+    @property
+    def nearness(self) -> float:
+        return self.inner.nearness
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.calls.append(len(texts))

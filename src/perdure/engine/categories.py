@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from perdure.engine.embedding import read
 from perdure.ports import Entry
 from perdure.settings import CATEGORIES
 from perdure.types import Memory
@@ -15,10 +16,6 @@ from perdure.types import Memory
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NEAR: Final[Mapping[str, float]] = {"all-MiniLM-L6-v2": 0.12}
-"""By model: how much nearer a text is to a category than to categories on average, as a difference of cosines.
-Measured in `tests/unit/test_categories.py`: at .10 every sixth sentence about nothing gets a category, from .16 on
-a third of the right ones are missed. Cosines of other models mean something else, so those sort nothing."""
 BESIDE: Final = 0.05
 """A second category is at most so much further away."""
 MOST: Final = 2
@@ -29,11 +26,15 @@ LEFTOVER: Final = "misc"
 class Categories:
     """Sorts texts by their vectors; it knows nothing until it was given those of the descriptions."""
 
-    def __init__(self, described: Mapping[str, str] | None, *, model: str) -> None:
-        """Categories by name, each with what belongs to it (None: mem0's list), for the vectors of a model."""
+    def __init__(self, described: Mapping[str, str] | None, *, near: float | None) -> None:
+        """Categories by name, each with what belongs to it (None: the usual ones).
+
+        Args:
+            near: what the embedder's cosines mean (`ports.Calibrated`); None: nobody knows, and nothing is sorted.
+        """
         described = CATEGORIES if described is None else described
-        self._near = NEAR.get(model.partition("/")[0].removesuffix("-int8"), 0.0)
-        self._names = [name for name in described if name != LEFTOVER and self._near]
+        self._near = 0.0 if near is None else near
+        self._names = [name for name in described if name != LEFTOVER and near is not None]
         own = [described[name] or name for name in self._names]
         usual = [text for name, text in CATEGORIES.items() if name != LEFTOVER]
         self._texts = tuple(dict.fromkeys((*own, *usual))) if own else ()
@@ -46,14 +47,15 @@ class Categories:
         """The texts whose vectors are still needed."""
         return self._texts if self._directions is None else ()
 
-    def learn(self, vectors: NDArray[np.float32]) -> None:
-        """Take the vectors of `unknown`: `(len(unknown), dimensions)`; without any, nothing changes.
+    def learn(self, vectors: Sequence[NDArray[np.float32]]) -> None:
+        """Take the vectors of `unknown`, `(1, dimensions)` of each; without any, nothing changes.
 
         What all descriptions have in common says nothing, so the mean of the usual ones is taken away: it makes
         one bound fit short and long texts, and few categories as well as many.
         """
-        if len(vectors):
-            self._directions = vectors[self._own] - vectors[self._usual].mean(axis=0)
+        if vectors:
+            held = np.concatenate(vectors)
+            self._directions = held[self._own] - held[self._usual].mean(axis=0)
 
     def of(self, vectors: NDArray[np.float32]) -> tuple[str, ...]:
         """The categories of a text, the nearest first, two at most; none when nothing is near.
@@ -74,10 +76,6 @@ class Categories:
         return [
             memory
             if memory.categories or not entry.vectors
-            else replace(memory, categories=self.of(_vectors(entry, dimensions)))
+            else replace(memory, categories=self.of(read(entry.vectors, dimensions)))
             for memory, entry in zip(memories, entries, strict=True)
         ]
-
-
-def _vectors(entry: Entry, dimensions: int) -> NDArray[np.float32]:
-    return np.frombuffer(entry.vectors, "<f2").reshape(-1, dimensions).astype(np.float32)

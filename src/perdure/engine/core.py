@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from perdure.arguments import shown
 from perdure.engine import ingest, receipts, requests
 from perdure.engine.categories import Categories
+from perdure.engine.embedding import kept, lacking, vectors_of
 from perdure.engine.indexes import Indexes
 from perdure.engine.messages import Heard
 from perdure.engine.rank import DEFAULT_THRESHOLD
@@ -26,7 +27,7 @@ from perdure.engine.shape import (
     relation_dicts,
 )
 from perdure.engine.turns import Turns
-from perdure.engine.words import ANALYZER_VERSION, pieces
+from perdure.engine.words import ANALYZER_VERSION
 from perdure.errors import (
     Closed,
     ConfigurationError,
@@ -42,6 +43,7 @@ from perdure.moments import iso
 from perdure.ports import (
     LLM,
     Batch,
+    Calibrated,
     Committed,
     Embedder,
     Entry,
@@ -96,7 +98,7 @@ class Core:
         self._turns = Turns()
         self._categories = Categories(
             self._settings.categories if self._settings.categorize else {},
-            model=embedder.model if embedder else "",
+            near=_nearness(embedder),
         )
         self._recall = Recall(store, self._indexes, reranker, self._turns)
         self._reranker = reranker
@@ -183,18 +185,16 @@ class Core:
         """The entries with the vectors of their texts, embedded in one batch."""
         if self._embedder is None:
             return list(entries)
-        parts = [pieces(text) for text in texts]
-        wanted = [piece for pieces in parts for piece in pieces]
-        vectors = await self._embedder.embed([*wanted, *self._categories.unknown])
-        self._categories.learn(vectors[len(wanted) :])
-        return ingest.with_vectors(entries, vectors[: len(wanted)], [len(pieces) for pieces in parts])
+        vectors = await vectors_of(self._embedder, [*texts, *self._categories.unknown])
+        self._categories.learn(vectors[len(texts) :])
+        return [replace(entry, vectors=kept(made)) for entry, made in zip(entries, vectors, strict=False)]
 
     async def _entered(self, texts: Sequence[str], entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
         """Entries with vectors; without them, and what is pending, when the embedder cannot be had just now."""
         try:
             return await self._embedded(texts, entries), []
         except (ModelUnavailable, Unavailable) as error:
-            return list(entries), [f"vectors, to be made by reindex(): {error}"]
+            return list(entries), [lacking(error)]
 
     def _sorted(self, memories: Sequence[Memory], entries: Sequence[Entry]) -> list[Memory]:
         """The memories, with the nearest categories where nobody gave any."""
@@ -407,6 +407,10 @@ class Core:
             except Conflict:
                 continue
         return retired
+
+
+def _nearness(embedder: object) -> float | None:
+    return embedder.nearness if isinstance(embedder, Calibrated) else None
 
 
 async def _nth(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.engine.columns import Column, Labels, Postings, Rows
+from perdure.engine.embedding import read
 from perdure.engine.words.analysis import languages_of, lengths_of
 from perdure.engine.words.language import LANGUAGES
 from perdure.ports import EntryRow
@@ -238,7 +239,7 @@ class PartitionIndex:
         self._has_vector.values[rows] = pieces > 0
         self._in_one_piece = self._in_one_piece and int(pieces.max()) <= 1
         self._holders.extend(np.repeat(rows, pieces))
-        self._vectors.extend(_fixed(np.frombuffer(b"".join(vectors), "<f2").reshape(-1, self.dimensions)))
+        self._vectors.extend(_fixed(read(b"".join(vectors), self.dimensions)))
 
     def _retire(self, rows: Rows) -> None:
         for row in rows:
@@ -318,9 +319,9 @@ class PartitionIndex:
         )
 
 
-def _fixed(vectors: NDArray[np.float16]) -> NDArray[np.int16]:
+def _fixed(vectors: NDArray[np.float32]) -> NDArray[np.int16]:
     """Vectors of unit length as fixed-point numbers: half the bytes of float32 to read, and finer than float16."""
-    return np.rint(np.clip(vectors.astype(np.float32), -1, 1) * _ONE).astype(np.int16)
+    return np.rint(np.clip(vectors, -1, 1) * _ONE).astype(np.int16)
 
 
 def _products(vectors: NDArray[np.int16], query: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Any
 
 from perdure.engine.dates import mentions
 from perdure.engine.salience import ECHOED, echoes, salience
@@ -18,11 +18,6 @@ from perdure.engine.words.language import LANGUAGES
 from perdure.ids import new_id
 from perdure.ports import Batch, Entry, Job, Write
 from perdure.types import Memory, Mention, Origin, Turn
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 
 PROCEDURE = "procedure"
 """The kind of a job that writes down how work went, instead of learning facts."""
@@ -105,22 +100,6 @@ def analysed(memory: Memory, text: str | None = None) -> Entry:
 def mentioned(memory: Memory, entry: Entry) -> tuple[Mention, ...]:
     """The times that a memory's text speaks of."""
     return mentions(memory.text, memory.said_at, _code(entry.flags))
-
-
-def with_vectors(
-    entries: Sequence[Entry], vectors: NDArray[np.float32], counts: Sequence[int]
-) -> list[Entry]:
-    """The entries with their vectors, as float16.
-
-    Args:
-        entries: in the order in which the pieces of their texts were embedded.
-        vectors: `(sum(counts), dimensions)`.
-        counts: how many pieces each text has.
-    """
-    return [
-        replace(entry, vectors=vectors[end - count : end].astype("<f2").tobytes())
-        for entry, end, count in zip(entries, accumulate(counts), counts, strict=True)
-    ]
 
 
 def batch(

@@ -12,6 +12,7 @@ import numpy as np
 
 from perdure.arguments import verb
 from perdure.engine import requests, upkeep
+from perdure.engine.embedding import read
 from perdure.engine.junk import Flaw, Junk, Likeness, counts, junk, likeness
 from perdure.engine.prompting import Prompting
 from perdure.engine.scoping import Reach, ids
@@ -161,8 +162,7 @@ class Keeping(Prompting):
                 delta = await self._store.load(partition)
                 rows = [row for row in delta.rows if row.ord in facts and row.vectors][-COMPARED:]
                 if rows:
-                    first = [np.frombuffer(row.vectors, "<f2", count=held.dimensions) for row in rows]
-                    vectors = np.stack(first).astype(np.float32)
+                    vectors = np.stack([read(row.vectors, held.dimensions)[0] for row in rows])
                     near |= await self._work(likeness, [row.id for row in rows], vectors)
         return near
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from perdure.engine.embedding import Vectors
 from perdure.engine.learning.answer import Fact
 from perdure.engine.learning.reconcile import Near, reconcile
 from perdure.engine.learning.surroundings import EARLIER, SHOWN, alike
@@ -18,8 +19,6 @@ from perdure.types import Memory, Turn
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    Vectors = Sequence[NDArray[np.float32]] | None
 
 AT_ONCE: Final = 10
 """Turns in one question."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from perdure.engine.embedding import lacking, vectors_of
 from perdure.engine.indexes import Indexes
 from perdure.engine.ingest import PROCEDURE
 from perdure.engine.learning.again import Draft, portions
@@ -19,7 +20,6 @@ from perdure.engine.learning.reconcile import Add, Decision, reconcile
 from perdure.engine.learning.surroundings import Surroundings, alike
 from perdure.engine.learning.writing import KEPT, Writing, refinements
 from perdure.engine.turns import Turns
-from perdure.engine.words import pieces
 from perdure.errors import Conflict, ModelUnavailable, Unavailable
 from perdure.ports import LLM, Batch, Completion, Embedder, Job, Prompt, Store
 from perdure.settings import CATEGORIES, Settings
@@ -277,13 +277,10 @@ class Learner:
         """For each text the vectors of its pieces, all made in one call; None when there is no model."""
         if self._embedder is None:
             return None, []
-        parts = [pieces(text) for text in texts]
         try:
-            made = await self._embedder.embed([piece for part in parts for piece in part])
+            return await vectors_of(self._embedder, texts), []
         except (ModelUnavailable, Unavailable) as error:
-            return None, [f"vectors, to be made by reindex(): {error}"]
-        ends = [sum(map(len, parts[: n + 1])) for n in range(len(parts))]
-        return [made[end - len(part) : end] for end, part in zip(ends, parts, strict=True)], []
+            return None, [lacking(error)]
 
     async def _commit(
         self,

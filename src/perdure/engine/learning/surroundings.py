@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from perdure.engine.embedding import Vectors
 from perdure.engine.index import Mask, PartitionIndex
 from perdure.engine.indexes import Indexes
 from perdure.engine.learning.answer import Fact
@@ -20,8 +21,6 @@ from perdure.types import Memory, Partition, Scope, Turn, said
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    Vectors = Sequence[NDArray[np.float32]] | None
 
 SHOWN: Final = 24
 """So many facts a model is shown at most: those that share words with the turns, and the newest."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from perdure.engine import ingest
+from perdure.engine.embedding import Vectors, kept
 from perdure.engine.learning.answer import Fact
 from perdure.engine.learning.reconcile import TRUST, Add, Confirm, Decision, begin
 from perdure.ids import new_id
@@ -17,8 +18,6 @@ from perdure.types import UNTRUSTED, Claim, Kind, Memory, Turn
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    Vectors = Sequence[NDArray[np.float32]] | None
 
 KEPT: Final = 0.25
 """Salience of a turn that was learned from: it is found, as context and as a source, and not listed beside its facts."""
@@ -90,7 +89,7 @@ class Writing:
         entry = ingest.analysed(memory)
         memory = replace(memory, mentions=ingest.mentioned(memory, entry))
         if vectors is not None:
-            entry = replace(entry, vectors=vectors.astype("<f2").tobytes())
+            entry = replace(entry, vectors=kept(vectors))
         return Write(event="ADD", memory_id=memory.id, memory=memory, entry=entry)
 
     def _confirmed(self, decision: Confirm, before: Write | None) -> Write:
@@ -127,8 +126,7 @@ def refinements(own: Sequence[Memory], vectors: Vectors, *, salience: float | No
     for place, memory in enumerate(own):
         entry: Entry | None = None
         if vectors is not None:
-            made = vectors[place].astype("<f2").tobytes()
-            entry = replace(ingest.analysed(memory), vectors=made)
+            entry = replace(ingest.analysed(memory), vectors=kept(vectors[place]))
         if entry is not None or salience is not None:
             writes.append(
                 Write(

@@ -1,0 +1,44 @@
+"""Texts to vectors, all that one call needs in one batch; and vectors as they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from perdure.engine.words import pieces
+from perdure.ports import Embedder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Vectors: TypeAlias = "Sequence[NDArray[np.float32]] | None"
+"""For each text `(pieces, dimensions)`; None where there is no model, or none at hand."""
+
+_KEPT = "<f2"
+
+
+async def vectors_of(embedder: Embedder, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+    """For each text `(pieces, dimensions)`; raises what the embedder raises."""
+    if not texts:
+        return []
+    parts = [pieces(text) for text in texts]
+    made = await embedder.embed([piece for part in parts for piece in part])
+    return np.split(made, list(accumulate(len(part) for part in parts))[:-1])
+
+
+def lacking(error: Exception) -> str:
+    """What is pending where vectors could not be made."""
+    return f"vectors, to be made by reindex(): {error}"
+
+
+def kept(vectors: NDArray[np.float32]) -> bytes:
+    """The vectors of a text's pieces as an entry has them."""
+    return vectors.astype(_KEPT).tobytes()
+
+
+def read(data: bytes, dimensions: int) -> NDArray[np.float32]:
+    """The way back: `(pieces, dimensions)`."""
+    return np.frombuffer(data, _KEPT).reshape(-1, dimensions).astype(np.float32)
