@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from perdure.filters import Filter
 from perdure.types import Change, Event, Memory, Partition, Scope, Turn
@@ -14,6 +14,8 @@ from perdure.types import Change, Event, Memory, Partition, Scope, Turn
 if TYPE_CHECKING:  # numpy is loaded by those who use it: `import perdure` stays light
     import numpy as np
     from numpy.typing import NDArray
+
+V = TypeVar("V")
 
 
 class EntryRow(NamedTuple):
@@ -137,6 +139,20 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """How far a partition has come: as long as two of these are equal, a search in it finds the same."""
+
+    head: int
+    generation: int = 0
+    token: str = ""
+    """Tells the same head of two copies of a store apart that went different ways."""
+    erasures: int = field(default=0, compare=False)
+    """Of the whole store: when there are more of them, words are to be forgotten."""
+    mark: object = field(default=None, compare=False)
+    """For `Store.stands`; nobody else's business."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
     """What came to a partition's index after a sequence, read in one snapshot.
 
@@ -152,6 +168,20 @@ class Delta:
     and has to be loaded from the beginning."""
     mark: object = None
     """For `Store.stands`; nobody else's business."""
+    token: str = ""
+    """As in a `Stand`; likewise `erasures`. Both are left out by a store that is not `Standing`."""
+    erasures: int = 0
+
+    @property
+    def stand(self) -> Stand:
+        """How far the partition had come in the snapshot."""
+        return Stand(
+            head=self.head,
+            generation=self.generation,
+            token=self.token,
+            erasures=self.erasures,
+            mark=self.mark,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +214,8 @@ class Erased:
     log_truncated: bool
     """False when another reader held the log or the file could not be rewritten: the words may be in the free space
     of the file or in its log. It is tried again after later writes and when the store is opened."""
+    partitions: tuple[Partition, ...] = ()
+    """Where something was removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,6 +374,40 @@ class Checks(Protocol):
         ...
 
 
+@runtime_checkable
+class Standing(Protocol):
+    """A store that tells quickly how far partitions have come, so that answers can be cached and are exact."""
+
+    async def identity(self) -> str:
+        """A random name that it got when it was made; copies of it have the same."""
+        ...
+
+    async def standing(self, partitions: Sequence[Partition]) -> list[Stand]:
+        """How far each has come, as a `load` would tell it, all in one snapshot."""
+        ...
+
+
+@runtime_checkable
+class VectorCache(Protocol):
+    """A store that keeps vectors of any texts, so that a service is not asked for them again.
+
+    They are no part of the truth: an erasure or a reset removes all of the tenant's, in the same transaction.
+    """
+
+    async def cached_vectors(self, tenant: str, names: Sequence[str]) -> tuple[list[bytes | None], int]:
+        """What there is for each name, and the number of erasures so far, to be given back with what is kept."""
+        ...
+
+    async def cache_vectors(
+        self, tenant: str, vectors: Mapping[str, bytes], *, erasures: int, max_bytes: int
+    ) -> None:
+        """Keep vectors by names, unless something was erased since `erasures`; the oldest go when there are too many.
+
+        Args:
+            max_bytes: of all tenants' together.
+        """
+
+
 class Embedder(Protocol):
     """Texts to vectors of unit length."""
 
@@ -373,6 +439,16 @@ class Calibrated(Protocol):
         ...
 
 
+@runtime_checkable
+class InProcess(Protocol):
+    """An embedder that computes in this process: others can keep nothing for it that it could not make as quickly."""
+
+    @property
+    def at_once(self) -> int:
+        """How many calls it computes at the same time, each on a core of its own."""
+        ...
+
+
 class Reranker(Protocol):
     """A second opinion on a short list."""
 
@@ -382,6 +458,85 @@ class Reranker(Protocol):
 
     async def aclose(self) -> None:
         """Give sessions back."""
+
+
+class Key(NamedTuple):
+    """Where a value lies in a cache; no texts, but hashes of them."""
+
+    group: str
+    """What is in one group is dropped together."""
+    name: str
+
+
+class Held(NamedTuple, Generic[V]):
+    """What a cache has for a key."""
+
+    value: V | None
+    version: object
+    """Of the group, to be given back with what is put into it; nobody else's business."""
+
+
+class Item(NamedTuple, Generic[V]):
+    """A value to be put into a cache."""
+
+    key: Key
+    value: V
+    size: int
+    """In bytes, about."""
+    ttl: float
+    """Seconds after which it is gone."""
+    version: object
+    """As `get` told it before the value was made: when the group was dropped meanwhile, the value is not put."""
+    edition: str = ""
+    """What the group holds of another edition goes."""
+
+
+class CacheSizes(NamedTuple):
+    """How a cache stands; None where only its server knows."""
+
+    entries: int | None = None
+    bytes: int | None = None
+    evictions: int | None = None
+    """Values that went before their time, for want of room."""
+    failures: int = 0
+    """Calls that came to nothing: each was a miss."""
+
+
+class Cache(Protocol[V]):
+    """Values by keys, for a while. It may forget anything at any time; trouble in it is a miss and never an error."""
+
+    async def get(self, keys: Sequence[Key]) -> list[Held[V]]:
+        """What there is for each key, in the order given."""
+        ...
+
+    async def put(self, items: Sequence[Item[V]]) -> None:
+        """Put values in, as far as there is room."""
+
+    async def drop(self, groups: Sequence[str] | None) -> bool:
+        """Remove all values of these groups (None: of all groups), also those whose making has begun.
+
+        Returns whether that is certain: False when the cache cannot be reached.
+        """
+        ...
+
+    def sizes(self) -> CacheSizes:
+        """How it stands now."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give connections and memory back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caches:
+    """Where an engine keeps what it would otherwise compute again; each may be missing."""
+
+    answers: Cache[Any] | None = None
+    """In this process, for answers."""
+    vectors: Cache[Any] | None = None
+    """In this process, for vectors of texts and a reranker's scores."""
+    shared: Cache[bytes] | None = None
+    """Beyond this process, for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

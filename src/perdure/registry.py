@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from perdure.arguments import shown
 from perdure.errors import ConfigurationError, MissingExtra
 from perdure.options import checked, nearest, schema
-from perdure.ports import LLM, Embedder, Reranker, Store
+from perdure.ports import LLM, Cache, Embedder, Reranker, Store
 
 T = TypeVar("T")
 
@@ -98,6 +98,12 @@ LLMS: Registry[LLM] = Registry(
         "anthropic": "perdure.llms.anthropic:AnthropicModel",
         "gemini": "perdure.llms.gemini:GeminiModel",
     },
+)
+CACHES: Registry[Cache[Any]] = Registry(
+    role="cache",
+    group="perdure.caches",
+    built_in={"memory": "perdure.caches.memory:MemoryCache", "redis": "perdure.caches.redis:RedisCache"},
+    extras={"redis": "redis"},
 )
 
 

@@ -27,6 +27,11 @@ class HashEmbedder:
         """Name and version."""
         return f"hash-{self.dimensions}/1"
 
+    @property
+    def at_once(self) -> int:
+        """Calls that are computed at the same time: it never waits."""
+        return 1
+
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """`(len(texts), dimensions)`, each the sum of its words' directions, of unit length."""
         import numpy as np
