@@ -143,7 +143,10 @@ class Stand:
     """How far a partition has come: as long as two of these are equal, a search in it finds the same."""
 
     head: int
+    """The sequence of the last change."""
     generation: int = 0
+    """Differs from an earlier one when entries were made again meanwhile: then an index is to be loaded from the
+    beginning."""
     token: str = ""
     """Tells the same head of two copies of a store apart that went different ways."""
     erasures: int = field(default=0, compare=False)
@@ -160,28 +163,15 @@ class Delta:
     the `ord`s retired or erased after it (of rows that the reader may hold).
     """
 
-    head: int
+    stand: Stand
+    """How far the partition had come in the snapshot."""
     rows: Sequence[EntryRow] = ()
     dead: Sequence[int] = ()
-    generation: int = 0
-    """Differs from an earlier answer's when entries were made again meanwhile: then what the reader holds is stale,
-    and has to be loaded from the beginning."""
-    mark: object = None
-    """For `Store.stands`; nobody else's business."""
-    token: str = ""
-    """As in a `Stand`; likewise `erasures`. Both are left out by a store that is not `Standing`."""
-    erasures: int = 0
 
     @property
-    def stand(self) -> Stand:
-        """How far the partition had come in the snapshot."""
-        return Stand(
-            head=self.head,
-            generation=self.generation,
-            token=self.token,
-            erasures=self.erasures,
-            mark=self.mark,
-        )
+    def head(self) -> int:
+        """The sequence of the last change."""
+        return self.stand.head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -399,7 +389,7 @@ class VectorCache(Protocol):
         ...
 
     async def cache_vectors(
-        self, tenant: str, vectors: Mapping[str, bytes], *, erasures: int, max_bytes: int
+        self, tenant: str, made: Mapping[str, bytes], *, erasures: int, max_bytes: int
     ) -> None:
         """Keep vectors by names, unless something was erased since `erasures`; the oldest go when there are too many.
 

@@ -89,28 +89,36 @@ class Settings:
         Raises:
             ValueError: a bound below its least value.
         """
+        self._check_sizes()
+        self._check_seconds()
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ValueError("threshold is a number from 0 to 1")
-        for name in (
-            "top_k",
-            "max_text_bytes",
-            "max_metadata_bytes",
-            "max_query_bytes",
-            "index_bytes",
-            "max_facts",
-            "workers",
-            "batch_texts",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is a number from 1 on")
         if unknown := [name for name in self.redact if name not in get_args(Secret)]:
             raise ValueError(f"redact has {unknown[0]!r}: give any of {', '.join(get_args(Secret))}")
+
+    def _check_sizes(self) -> None:
+        least = dict.fromkeys(("cache_bytes", "vector_cache_bytes"), 0) | dict.fromkeys(
+            (
+                "top_k",
+                "max_text_bytes",
+                "max_metadata_bytes",
+                "max_query_bytes",
+                "index_bytes",
+                "max_facts",
+                "workers",
+                "batch_texts",
+            ),
+            1,
+        )
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise ValueError(f"{name} is a number from {smallest} on")
+
+    def _check_seconds(self) -> None:
         for name in ("repeat_window", "stale_while", "batch_wait"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is a number of seconds from 0 on")
-        for name in ("cache_bytes", "vector_cache_bytes"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is a number of bytes from 0 on")
         for name, seconds in (self.cache_ttl or {}).items():
             if name not in CACHE_TTL or not seconds >= 0:
-                raise ValueError(f"cache_ttl has {name!r}: {seconds!r}: give seconds for any of {', '.join(CACHE_TTL)}")
+                known = ", ".join(CACHE_TTL)
+                raise ValueError(f"cache_ttl has {name!r}: {seconds!r}: give seconds for any of {known}")

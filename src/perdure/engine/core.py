@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from perdure.arguments import shown
 from perdure.engine import ingest, receipts, requests
+from perdure.engine.caching import Caching
+from perdure.engine.caching.answers import Asked, Make
 from perdure.engine.categories import Categories
 from perdure.engine.embedding import kept, lacking, vectors_of
 from perdure.engine.indexes import Indexes
 from perdure.engine.messages import Heard
 from perdure.engine.rank import DEFAULT_THRESHOLD
-from perdure.engine.recall import Ask, Hit, Recall, together
+from perdure.engine.recall import Ask, Hit, Recall, Seen, together
 from perdure.engine.redaction import Rules
 from perdure.engine.scoping import Reach, reach
 from perdure.engine.shape import (
@@ -43,6 +45,7 @@ from perdure.moments import iso
 from perdure.ports import (
     LLM,
     Batch,
+    Caches,
     Calibrated,
     Committed,
     Embedder,
@@ -80,11 +83,15 @@ class Core:
         llm: LLM | None = None,
         settings: Settings | None = None,
         redactor: Redactor | None = None,
+        caches: Caches | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
-        self._embedder = embedder
         self._settings = settings or Settings()
+        self._caching = Caching(
+            caches or Caches(), store=store, embedder=embedder, reranker=reranker, settings=self._settings
+        )
+        self._embedder = self._caching.embedder
         rules = Rules(self._settings.redact) if self._settings.redact else None
         self._redactors = tuple(one for one in (redactor, rules) if one is not None)
         self._clock = clock
@@ -100,7 +107,8 @@ class Core:
             self._settings.categories if self._settings.categorize else {},
             near=_nearness(embedder),
         )
-        self._recall = Recall(store, self._indexes, reranker, self._turns)
+        self._recall = Recall(store, self._indexes, self._caching.reranker, self._turns)
+        self._answers = self._caching.answers(self._indexes, self._recall, clock)
         self._reranker = reranker
         self._llm = llm
         self._learner = self._made_learner()
@@ -134,6 +142,7 @@ class Core:
     async def close(self) -> None:
         """Give everything back; what was acknowledged is on disk already."""
         self._closed = True
+        await self._caching.aclose()
         if self._opening is not None:
             if not self._opening.done():
                 await asyncio.wait([self._opening])
@@ -265,8 +274,28 @@ class Core:
         return reach(self._settings.tenant, named, filters, None if narrowed == EVERYTHING else narrowed)
 
     async def _search(self, texts: Sequence[str], **asked: Any) -> list[Results]:
-        found, notes = await self._hits(texts, **asked)
+        return await self._answered("search", texts, partial(self._found, **asked), asked)
+
+    async def _found(self, texts: Sequence[str], seen: Sequence[Seen], **asked: Any) -> list[Results]:
+        found, notes = await self._hits(texts, seen, **asked)
         return [await self._answer(hits, notes) for hits in found]
+
+    async def _answered(
+        self, verb: str, texts: Sequence[str], make: Make, asked: Mapping[str, Any]
+    ) -> list[Any]:
+        """Answers that were made before and are still right, or what `make` makes of the texts.
+
+        Args:
+            asked: all that an answer depends on besides: `reach`, `known_at`, `reference` and more. Where a function
+                is among it, nobody can tell what that will say the next time.
+        """
+        texts = [requests.query(text, self._settings.max_query_bytes) for text in texts]
+        await self._open()
+        if self._answers is None or any(map(callable, asked.values())):
+            return list(await make(texts, [Seen() for _ in texts]))
+        fixed = (asked["known_at"] or asked["reference"]) is not None
+        wishes = (verb, *sorted((name, value) for name, value in asked.items() if name != "reach"))
+        return await self._answers.of(Asked(reach=asked["reach"], wishes=wishes, fixed=fixed), texts, make)
 
     async def _answer(self, hits: Sequence[Hit], notes: list[str]) -> Results:
         answer: Results = {"results": await self._shaped(hits)}
@@ -279,6 +308,7 @@ class Core:
     async def _hits(
         self,
         texts: Sequence[str],
+        seen: Sequence[Seen],
         *,
         known_at: datetime | None,
         reference: datetime | None,
@@ -286,10 +316,11 @@ class Core:
         **asked: Any,
     ) -> tuple[list[list[Hit]], list[str]]:
         """What answers each text, and what to tell the caller of how it was found."""
-        texts = [requests.query(text, self._settings.max_query_bytes) for text in texts]
-        await self._open()
         now = reference or known_at or self._clock()
-        asks = [Ask(text=text, now=now, known_at=known_at, explain=explain, **asked) for text in texts]
+        asks = [
+            Ask(text=text, now=now, known_at=known_at, explain=explain, seen=noted, **asked)
+            for text, noted in zip(texts, seen, strict=True)
+        ]
         embedding = asyncio.ensure_future(self._vectors(texts))  # while the indexes are caught up
         try:
             found = await together(

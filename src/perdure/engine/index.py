@@ -11,7 +11,7 @@ from perdure.engine.columns import Column, Labels, Postings, Rows
 from perdure.engine.embedding import read
 from perdure.engine.words.analysis import languages_of, lengths_of
 from perdure.engine.words.language import LANGUAGES
-from perdure.ports import EntryRow
+from perdure.ports import EntryRow, Stand
 
 Mask = NDArray[np.bool_]
 
@@ -46,6 +46,8 @@ class PartitionIndex:
         """Empty; `dimensions` of the vectors, None when there is no model (then vectors are not kept)."""
         self.dimensions = dimensions or 0
         self.head = 0
+        self.stand = Stand(head=0)
+        """As the store told it with what was last taken in."""
         self.version = 0
         """Changes with every change: row numbers and columns of another version are not comparable."""
         self.ids: list[str] = [""]
@@ -181,6 +183,12 @@ class PartitionIndex:
         elif not superseded:
             seen &= self.valid_to.values > now
         return seen
+
+    def steady(self, now: int) -> tuple[int, int]:
+        """The moments around `now` between which, the later excluded, `visible` says the same."""
+        moments = np.concatenate((self.expires_at.values, self.valid_to.values))
+        passed = moments <= now
+        return int(moments[passed].max(initial=_NOWHERE)), int(moments[~passed].min(initial=NEVER))
 
     def cosines(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Each row's best cosine over its pieces, for a query of unit length; NaN without a vector."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -11,9 +11,22 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from perdure.errors import Closed, Unavailable
-from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, StoreStats
+from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, Stand, StoreStats
 from perdure.stores import sqlfilters
-from perdure.stores.sqlite import backup, check, commit, erase, exports, jobs, read, reindex, spaces, workers
+from perdure.stores.sqlite import (
+    backup,
+    check,
+    commit,
+    erase,
+    exports,
+    jobs,
+    read,
+    reindex,
+    spaces,
+    standing,
+    vectors,
+    workers,
+)
 from perdure.stores.sqlite.connection import Opener, explained, identify
 from perdure.stores.sqlite.identity import Identity
 from perdure.stores.sqlite.migrations import scripts, upgrade
@@ -91,11 +104,21 @@ class SqliteStore:
         delta = await self._read(
             lambda c: read.load(c, partition, since=since, known_at=known_at, space=space)
         )
-        return replace(delta, mark=mark)
+        return replace(delta, stand=replace(delta.stand, mark=mark))
 
     def stands(self, mark: object) -> bool:
         """Whether no process committed anything since the load that gave this mark."""
         return self._use.is_open and mark is not None and self._use.watch.version() == mark
+
+    async def identity(self) -> str:
+        """The random name that the file got when it was made."""
+        return await self._read(standing.identity)
+
+    async def standing(self, partitions: Sequence[Partition]) -> list[Stand]:
+        """How far each has come."""
+        mark = self._use.watch.version()
+        stands = await self._read(lambda c: standing.standing(c, partitions))
+        return [replace(stand, mark=mark) for stand in stands]
 
     async def read(self, partition: Partition, ords: Sequence[int]) -> list[Memory]:
         """The versions with these row numbers, in the order asked."""
@@ -130,7 +153,8 @@ class SqliteStore:
     ) -> Erased:
         """Remove the words from the file and from its log."""
         removed = await self._write(lambda c: erase.erase(c, tenant, memory_ids, at=at, reason=reason))
-        return Erased(removed=removed, log_truncated=await self._remove_traces())
+        done = await self._remove_traces()
+        return Erased(removed=removed.rows, log_truncated=done, partitions=removed.partitions)
 
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, from the file and from its log."""
@@ -185,6 +209,16 @@ class SqliteStore:
     async def keep_job(self, job: Job) -> bool:
         """Note how an attempt ended."""
         return await self._write(lambda c: jobs.keep(c, job))
+
+    async def cached_vectors(self, tenant: str, names: Sequence[str]) -> tuple[list[bytes | None], int]:
+        """What there is for each name, and the number of erasures so far."""
+        return await self._read(lambda c: vectors.cached(c, tenant, names))
+
+    async def cache_vectors(
+        self, tenant: str, made: Mapping[str, bytes], *, erasures: int, max_bytes: int
+    ) -> None:
+        """Keep vectors by names, unless something was erased since `erasures`."""
+        await self._write(lambda c: vectors.cache(c, tenant, made, erasures=erasures, max_bytes=max_bytes))
 
     async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet."""
