@@ -294,7 +294,7 @@ class Core:
         if self._answers is None or any(map(callable, asked.values())):
             return list(await make(texts, [Seen() for _ in texts]))
         fixed = (asked["known_at"] or asked["reference"]) is not None
-        wishes = (verb, *sorted((name, value) for name, value in asked.items() if name != "reach"))
+        wishes = (verb, *(wish for wish in asked.items() if wish[0] != "reach"))
         return await self._answers.of(Asked(reach=asked["reach"], wishes=wishes, fixed=fixed), texts, make)
 
     async def _answer(self, hits: Sequence[Hit], notes: list[str]) -> Results:

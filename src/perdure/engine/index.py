@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,9 +16,9 @@ from perdure.ports import EntryRow, Stand
 
 Mask = NDArray[np.bool_]
 
-NEVER = np.iinfo(np.int64).max
+NEVER = int(np.iinfo(np.int64).max)
 """In a column of times: no end."""
-_NOWHERE = np.iinfo(np.int64).min
+_NOWHERE = int(np.iinfo(np.int64).min)
 """The place of what has no neighbours."""
 
 _COMPACT_FRACTION = 0.25
@@ -83,6 +84,8 @@ class PartitionIndex:
         self._by_language = np.zeros(len(LANGUAGES), np.int64)
         self._embedded = 0
         """Rows alive with a vector."""
+        self._moments: list[int] = []
+        """When rows end, also dead ones, ascending."""
         self._dead = 0
 
     def __len__(self) -> int:
@@ -186,9 +189,9 @@ class PartitionIndex:
 
     def steady(self, now: int) -> tuple[int, int]:
         """The moments around `now` between which, the later excluded, `visible` says the same."""
-        moments = np.concatenate((self.expires_at.values, self.valid_to.values))
-        passed = moments <= now
-        return int(moments[passed].max(initial=_NOWHERE)), int(moments[~passed].min(initial=NEVER))
+        after = bisect_right(self._moments, now)
+        since = self._moments[after - 1] if after else _NOWHERE
+        return since, self._moments[after] if after < len(self._moments) else NEVER
 
     def cosines(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Each row's best cosine over its pieces, for a query of unit length; NaN without a vector."""
@@ -222,6 +225,9 @@ class PartitionIndex:
         self.valid_from.extend(_numbers([row.valid_from for row in rows], -NEVER))
         self.valid_to.extend(_numbers([row.valid_to for row in rows], NEVER))
         self.expires_at.extend(_numbers([row.expires_at for row in rows], NEVER))
+        if ends := [end for row in rows for end in (row.valid_to, row.expires_at) if end is not None]:
+            self._moments += ends
+            self._moments.sort()
         self.speakers.extend([row.speaker_words for row in rows])
         self.dates.extend([row.date_words for row in rows])
         numbers = np.arange(first, len(self.ids), dtype=np.int32)
@@ -315,6 +321,8 @@ class PartitionIndex:
         for links in (self.previous, self.next):
             links.values[:] = renumbered[links.values]
         self._ends = {session: int(renumbered[row]) for session, row in self._ends.items() if row}
+        ends = np.concatenate((self.expires_at.values, self.valid_to.values))
+        self._moments = np.sort(ends[ends < NEVER]).tolist()
         self._dead = 0
 
     def _columns(

@@ -145,8 +145,8 @@ class Answers:
     store: Store
     indexes: Indexes
     recall: Recall
-    maker: tuple[object, ...]
-    """What makes the answers: models, analysis, version."""
+    maker: str
+    """A name for what makes the answers: models, analysis, version."""
     clock: Callable[[], datetime]
     ttl: Mapping[str, float]
     stale_while: float
@@ -312,8 +312,8 @@ class Answers:
         reach = asked.reach
         wide, *named = groups_of(reach.tenant, reach.partitions or ())
         group = named[0] if len(named) == 1 else wide
-        rest = digest(reach, asked.wishes, self.maker)
-        return [Key(group, digest(rest, text)) for text in texts]
+        rest = (reach.tenant, reach.filter, reach.partitions, reach.within, asked.wishes, self.maker)
+        return [Key(group, digest(text, *rest)) for text in texts]
 
 
 def _erasures(stands: Mapping[Partition, Stand]) -> int:

@@ -12,7 +12,7 @@ from perdure.engine.caching.answers import AnswerForm, Answers, groups_of
 from perdure.engine.caching.behind import Behind
 from perdure.engine.caching.coalesced import CoalescedEmbedder
 from perdure.engine.caching.insisting import Insisting
-from perdure.engine.caching.keys import identity
+from perdure.engine.caching.keys import digest, identity
 from perdure.engine.caching.layers import Form, Layered
 from perdure.engine.caching.scores import CachedReranker, ScoreForm
 from perdure.engine.caching.sealed import Sealed
@@ -93,7 +93,7 @@ class Caching:
             store=self._store,
             indexes=indexes,
             recall=recall,
-            maker=(FORMAT, ANALYZER_VERSION, model, self._judge, _version() if self._shared else None),
+            maker=digest(FORMAT, ANALYZER_VERSION, model, self._judge, self._shared and _version()),
             clock=clock,
             ttl={**CACHE_TTL, **(self._settings.cache_ttl or {})},
             stale_while=stale_while,

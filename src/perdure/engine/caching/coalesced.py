@@ -21,12 +21,12 @@ MAX_CHARS = 200_000
 class CoalescedEmbedder:
     """An embedder whose concurrent requests share calls, and whose identical texts in flight are embedded once.
 
-    - Nothing is under way: the call is made at once.
+    - Nothing is under way: the call is made at once, by the caller itself.
     - Fewer calls are under way than the embedder computes at the same time: likewise.
     - Else a text waits until a call ends, until there are enough texts for one, or `wait` seconds.
 
-    An error reaches all who have a text in that call, and nobody else. Who gives up takes nothing from the others;
-    a call that nobody waits for any more is given up.
+    An error reaches all who have a text in that call, and nobody else. Who gives up takes nothing from the others: if
+    it made the call, one of them makes it again. A call that nobody waits for any more is given up.
     """
 
     def __init__(self, embedder: Embedder, *, most: int = 64, wait: float = 0.002, at_once: int = 1) -> None:
@@ -52,20 +52,11 @@ class CoalescedEmbedder:
         if not texts or len(texts) >= self._most:
             return await self._embedder.embed(texts)
         desk = self._desk()
-        places = [desk.place(text) for text in texts]
-        desk.consider()
-        calls = dict.fromkeys(call for call, _ in places)
-        for call in calls:
-            call.waiting += 1
-        try:
-            for call in calls:
-                await asyncio.wait([call.vectors])
-            import numpy as np
+        while (rows := await desk.embed(texts)) is None:
+            continue  # who made the call for all gave up: it is made again
+        import numpy as np
 
-            return np.stack([call.vectors.result()[row] for call, row in places])
-        finally:
-            for call in calls:
-                desk.leave(call)
+        return np.stack(rows)
 
     async def aclose(self) -> None:
         """Close the embedder inside."""
@@ -104,7 +95,28 @@ class _Desk:
         self._timer: asyncio.TimerHandle | None = None
         self._flying = 0
 
-    def place(self, text: str) -> tuple[_Call, int]:
+    async def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]] | None:
+        """A vector for each text; None when somebody who made a call for them was cancelled."""
+        places = [self._place(text) for text in texts]
+        calls = dict.fromkeys(call for call, _ in places)
+        for call in calls:
+            call.waiting += 1
+        try:
+            if self._flying < self._at_once and (own := self._take()) is not None:
+                await self._fly(own)
+            else:
+                self._consider()
+            for call in calls:
+                if not call.vectors.done():
+                    await asyncio.wait([call.vectors])
+            if any(call.vectors.cancelled() for call in calls):
+                return None
+            return [call.vectors.result()[row] for call, row in places]
+        finally:
+            for call in calls:
+                self._leave(call)
+
+    def _place(self, text: str) -> tuple[_Call, int]:
         """The call that this text is in, and its row."""
         if (known := self._places.get(text)) is not None:
             return known
@@ -121,14 +133,7 @@ class _Desk:
             self._send()
         return found
 
-    def consider(self) -> None:
-        """Send what is gathered if there is nothing to wait for, else after a while."""
-        if self._flying < self._at_once:
-            self._send()
-        elif self._gathering is not None and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._wait, self._send)
-
-    def leave(self, call: _Call) -> None:
+    def _leave(self, call: _Call) -> None:
         """One who waited has an answer, or has given up."""
         call.waiting -= 1
         if call.waiting or call.vectors.done():
@@ -139,17 +144,36 @@ class _Desk:
         if call.task is not None:
             call.task.cancel()
 
-    def _send(self) -> None:
+    def _consider(self) -> None:
+        """Send what is gathered if there is nothing to wait for, else after a while."""
+        if self._flying < self._at_once:
+            self._send()
+        elif self._gathering is not None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._wait, self._send)
+
+    def _take(self) -> _Call | None:
+        """What is gathered, to be sent now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         call, self._gathering = self._gathering, None
         if call is not None:
             self._flying += 1
-            call.task = asyncio.get_running_loop().create_task(self._fly(call))
+        return call
+
+    def _send(self) -> None:
+        """Send what is gathered, in a task of its own: nobody in particular makes this call."""
+        if (call := self._take()) is not None:
+            call.task = asyncio.get_running_loop().create_task(self._embedded(call))
             call.task.add_done_callback(lambda _: self._landed(call))
 
     async def _fly(self, call: _Call) -> None:
+        try:
+            await self._embedded(call)
+        finally:
+            self._landed(call)
+
+    async def _embedded(self, call: _Call) -> None:
         try:
             call.vectors.set_result(await self._embedder.embed(call.texts))
         except Exception as error:  # noqa: BLE001  # it belongs to those who wait
@@ -161,7 +185,7 @@ class _Desk:
         self._forget(call)
         self._flying -= 1
         if self._gathering is not None:
-            self.consider()
+            self._consider()
 
     def _forget(self, call: _Call) -> None:
         for text in call.texts:

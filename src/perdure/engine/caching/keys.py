@@ -18,10 +18,12 @@ def digest(*parts: object) -> str:
 
 def plain(value: object) -> object:
     """A frozen value as a tuple of its class and fields, whose representation says all that is in it."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
     if is_dataclass(value) and not isinstance(value, type):
         return (type(value).__name__, *(plain(getattr(value, f.name)) for f in fields(value) if f.init))
-    if isinstance(value, tuple) and value:
-        return tuple(map(plain, value))
     return value
 
 
