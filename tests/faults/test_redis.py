@@ -6,8 +6,13 @@ import logging
 import pytest
 
 from perdure.caches.redis import RedisCache
-from perdure.ports import Key
+from perdure.engine.caching.behind import Behind
+from perdure.engine.memory import Engine
+from perdure.ports import Caches, Item, Key
+from perdure.settings import Settings
+from perdure.stores.sqlite import SqliteStore
 from perdure.testing.caches import put, values
+from perdure.testing.fakes import ServiceEmbedder, WordReranker
 from perdure.testing.servers import RedisServer
 
 A, B = Key("g", "a"), Key("g", "b")
@@ -176,3 +181,68 @@ def test_cancelling_who_waits_leaves_the_cache_in_order(server):
         assert await values(cache, A, B) == [b"one", None]
 
     play(server.url, scenario)
+
+
+# ---- behind an engine
+
+
+TROUBLES = {
+    "killed": lambda server: server.stop(),
+    "hanging": lambda server: server.hang(),
+    "emptied": lambda server: server.ask("FLUSHALL"),
+    "full": lambda server: server.ask("CONFIG", "SET", "maxmemory", "1"),
+    "refusing": lambda server: server.ask("ACL", "SETUSER", "default", "-@hash", "-@scripting"),
+    "somebody else's": lambda server: [
+        server.ask("SET", key, "what?")
+        for key in server.ask("KEYS", "*").split()
+        if key.startswith(b"perdure:")
+    ],
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_whatever_happens_to_redis_searches_and_writes_go_on_and_are_right(server, trouble, tmp_path):
+    def engine(caches):
+        store = SqliteStore(path=tmp_path / "memory.db", synchronous="NORMAL")
+        settings = Settings(categorize=False, vector_cache_bytes=0)
+        embedder = ServiceEmbedder(dimensions=8)
+        return Engine(
+            store=store, embedder=embedder, reranker=WordReranker(), caches=caches, settings=settings
+        )
+
+    async def scenario():
+        shared = RedisCache(url=server.url, timeout=0.3, rest=0.01)
+        memory, plain = engine(Caches(shared=shared)), engine(None)
+        async with asyncio.timeout(120), memory, plain:
+            for number in range(30):
+                if number == 10:
+                    TROUBLES[trouble](server)
+                if number == 20 and trouble == "killed":
+                    server.start()
+                if number == 20 and trouble == "hanging":
+                    server.go_on()
+                added = await memory.add(f"Tea number {number}.", user_id="maya", infer=False)
+                if number % 7 == 6:
+                    await memory.erase(added["results"][0]["id"])
+                for query in ("tea", f"number {number // 2}", "tea"):
+                    told = await plain.search(query, user_id="maya", limit=50)
+                    assert await memory.search(query, user_id="maya", limit=50) == told
+            return (await memory.stats())["caches"]
+
+    told = asyncio.run(scenario())
+    assert told["answers"]["hits"] >= 5  # before the trouble, at least
+
+
+def test_a_full_redis_and_many_threads_of_work_leave_no_task_behind(server):
+    async def scenario():
+        cache = RedisCache(url=server.url, timeout=20.0)
+        behind = Behind(cache, bytes)
+        held = await cache.get([A])
+        behind.put(
+            [Item(Key("g", str(n)), bytes(10_000), 0, 60.0, held[0].version, "") for n in range(1_000)]
+        )
+        await behind.aclose()
+        await cache.aclose()
+        return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+    assert asyncio.run(scenario()) == []

@@ -1,7 +1,9 @@
 """Caches in front of an engine: what they answer is what it would answer, and nothing of what was erased."""
 
 import asyncio
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import pytest
@@ -360,13 +362,9 @@ def test_the_vectors_kept_in_a_store_are_bounded(stage):
         for number in range(30):
             await memory.search(f"Which tea of {number}?", user_id="maya")
             await memory._caching.settle()
-        held, _ = await memory._store.cached_vectors("default", [])
-        import sqlite3
-
-        with sqlite3.connect(stage.path) as connection:
+        with closing(sqlite3.connect(stage.path)) as connection:
             [[count, size]] = connection.execute("SELECT count(*), sum(length(vector)) FROM vectors")
             [[told]] = connection.execute("SELECT value FROM meta WHERE key = 'vector_bytes'")
-        connection.close()
         assert 5 <= count <= 10
         assert told == size
 
