@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import workload
+from bench.caches import cache
 from bench.fake_openai import fake_openai
 from bench.harness import (
     Figures,
@@ -455,5 +456,6 @@ if __name__ == "__main__":
             "concurrent": concurrent,
             "learn": learn,
             "two_processes": two_processes,
+            "cache": cache,
         }
     )

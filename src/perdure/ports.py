@@ -220,6 +220,8 @@ class StoreStats:
     bytes: int
     schema: int
     space: Space | None
+    vector_bytes: int = 0
+    """Of those that a `VectorCache` holds; they are among the `bytes`."""
 
 
 class Export(NamedTuple):

@@ -247,6 +247,7 @@ class InMemoryStore:
             bytes=0,
             schema=0,
             space=self._space,
+            vector_bytes=sum(map(len, self._vectors.values())),
         )
 
     def _forget_vectors(self, tenant: str) -> None:

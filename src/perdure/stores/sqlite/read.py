@@ -13,7 +13,7 @@ from typing import Any, Final
 from perdure.moments import micros
 from perdure.ports import Delta, EntryRow, Query, Space, StoreStats
 from perdure.stores import sqlfilters
-from perdure.stores.sqlite import rows, spaces
+from perdure.stores.sqlite import rows, spaces, vectors
 from perdure.stores.sqlite.standing import place
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
@@ -281,4 +281,5 @@ def stats(connection: sqlite3.Connection, tenant: str, *, log_bytes: int) -> Sto
         bytes=pages * page_size + log_bytes,
         schema=schema,
         space=None if in_use is None else in_use.space,
+        vector_bytes=vectors.size(connection),
     )

@@ -54,14 +54,19 @@ def forget(connection: sqlite3.Connection, tenant: str) -> None:
     _count(connection, -held)
 
 
+def size(connection: sqlite3.Connection) -> int:
+    """The bytes that all vectors take."""
+    [held] = connection.execute("SELECT value FROM meta WHERE key = 'vector_bytes'").fetchone()
+    return int(held)
+
+
 def _make_room(connection: sqlite3.Connection, most: int) -> None:
     """Let the oldest go until no more than so many bytes are left."""
-    left = _count(connection, 0)
-    last, gone = 0, 0
-    for number, size in connection.execute("SELECT id, length(vector) FROM vectors ORDER BY id"):
-        if left - gone <= most:
+    held, last, gone = size(connection), 0, 0
+    for number, length in connection.execute("SELECT id, length(vector) FROM vectors ORDER BY id"):
+        if held - gone <= most:
             break
-        last, gone = number, gone + size
+        last, gone = number, gone + length
     connection.execute("DELETE FROM vectors WHERE id <= ?", (last,))
     _count(connection, -gone)
 
@@ -69,5 +74,4 @@ def _make_room(connection: sqlite3.Connection, most: int) -> None:
 def _count(connection: sqlite3.Connection, more: int) -> int:
     """The bytes that all vectors take, so many more than before."""
     connection.execute("UPDATE meta SET value = value + ? WHERE key = 'vector_bytes'", (more,))
-    [held] = connection.execute("SELECT value FROM meta WHERE key = 'vector_bytes'").fetchone()
-    return int(held)
+    return size(connection)
