@@ -81,6 +81,7 @@ def reset(connection: sqlite3.Connection, tenant: str) -> None:
         "WHERE key = 'floor'",
         (tenant,),
     )
+    connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'stamp'")
     of_tenant = "(SELECT id FROM partitions WHERE tenant = ?)"
     connection.execute(
         f"DELETE FROM entries WHERE space IN (SELECT id FROM spaces) AND partition IN {of_tenant}", (tenant,)

@@ -89,7 +89,7 @@ def insert(connection: sqlite3.Connection, space: Space, *, active: bool) -> int
 
 def begin_generation(connection: sqlite3.Connection) -> None:
     """Tell the indexes that hold entries in use to read them again."""
-    connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+    connection.execute("UPDATE meta SET value = value + 1 WHERE key IN ('generation', 'stamp')")
 
 
 def mismatch(held: Space, asked: Space) -> ModelMismatch:

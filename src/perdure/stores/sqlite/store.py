@@ -30,6 +30,7 @@ from perdure.stores.sqlite import (
 from perdure.stores.sqlite.connection import Opener, explained, identify
 from perdure.stores.sqlite.identity import Identity
 from perdure.stores.sqlite.migrations import scripts, upgrade
+from perdure.stores.sqlite.news import Mark, News, look
 from perdure.stores.sqlite.watch import Watch
 from perdure.stores.sqlite.workers import Crew, Outcome, Serve, group_commit, plainly, snapshot
 from perdure.types import Change, Memory, Partition, Scope, Turn
@@ -100,15 +101,16 @@ class SqliteStore:
 
     async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
         """What came after `since`; with `known_at`, all rows that were current then."""
-        space, mark = self._use.space, self._use.watch.version()
-        delta = await self._read(
+        space = self._use.space
+        delta, stamp = await self._look(
             lambda c: read.load(c, partition, since=since, known_at=known_at, space=space)
         )
-        return replace(delta, stand=replace(delta.stand, mark=mark))
+        return replace(delta, stand=replace(delta.stand, mark=Mark(partition, stamp)))
 
     def stands(self, mark: object) -> bool:
-        """Whether no process committed anything since the load that gave this mark."""
-        return self._use.is_open and mark is not None and self._use.watch.version() == mark
+        """Whether nobody has changed the partition since the load that gave this mark, as far as is known."""
+        use = self._use
+        return use.is_open and isinstance(mark, Mark) and use.news.stands(mark, use.watch.version())
 
     async def identity(self) -> str:
         """The random name that the file got when it was made."""
@@ -116,9 +118,11 @@ class SqliteStore:
 
     async def standing(self, partitions: Sequence[Partition]) -> list[Stand]:
         """How far each has come."""
-        mark = self._use.watch.version()
-        stands = await self._read(lambda c: standing.standing(c, partitions))
-        return [replace(stand, mark=mark) for stand in stands]
+        stands, stamp = await self._look(lambda c: standing.standing(c, partitions))
+        return [
+            replace(stand, mark=Mark(partition, stamp))
+            for partition, stand in zip(partitions, stands, strict=True)
+        ]
 
     async def read(self, partition: Partition, ords: Sequence[int]) -> list[Memory]:
         """The versions with these row numbers, in the order asked."""
@@ -256,6 +260,17 @@ class SqliteStore:
         self._check_open()
         return await self._use.readers.do(work)
 
+    async def _look(self, work: Callable[[sqlite3.Connection], T]) -> tuple[T, int]:
+        """Read, and take in which partitions have changed meanwhile; the others need not be read again.
+
+        With the result comes the stamp of the newest change in it.
+        """
+        news, version = self._use.news, self._use.watch.version()
+        known = news.stamp
+        result, told = await self._read(lambda c: (work(c), look(c, known)))
+        news.take(version, told)
+        return result, told.stamp
+
     def _check_open(self) -> None:
         if not self._use.is_open:
             raise Closed("this store is not open: open it, or another one when it was closed")
@@ -321,6 +336,7 @@ class _Use:
     watch: Watch
     space: Space | None = None
     is_open: bool = False
+    news: News = field(default_factory=News)
     traces: _Traces = field(default_factory=_Traces)
 
 

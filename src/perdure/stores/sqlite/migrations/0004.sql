@@ -11,3 +11,9 @@ CREATE TABLE vectors (
 );
 CREATE UNIQUE INDEX vectors_name ON vectors (tenant, name);
 INSERT INTO meta VALUES ('vector_bytes', 0);
+
+-- `stamp`: of a partition, when it changed last, counted in changes of all partitions. What has changed since an
+-- earlier look is then found at once, whoever changed it.
+INSERT INTO meta VALUES ('stamp', 0);
+ALTER TABLE partitions ADD COLUMN stamp INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX partitions_stamp ON partitions (stamp);
