@@ -16,8 +16,8 @@ from perdure import AsyncMemory
 from perdure.testing.servers import RedisServer
 
 USERS = 1_000
-QUESTIONS = 20
-"""Of each user."""
+QUESTIONS = 3
+"""Of each user: what an application asks at every turn, as preferences, profile and plans."""
 WRITE = 0.05
 """The share of writes among all operations."""
 

@@ -71,7 +71,9 @@ LINES = {
     "learn_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
     "learn_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
     "cache_hit_rate": Line(
-        title="1,000 users by Zipf's law, 5 % writes: searches answered from a cache", unit="", target=0.7
+        title="1,000 users by Zipf's law, 3 questions each, 5 % writes: searches answered from a cache",
+        unit="",
+        target=0.7,
     ),
     "cache_hit_ms": Line(title="such a search, from this process, p50", unit="ms", target=0.2),
     "cache_miss_times": Line(

@@ -52,11 +52,9 @@ class CoalescedEmbedder:
         if not texts or len(texts) >= self._most:
             return await self._embedder.embed(texts)
         desk = self._desk()
-        while (rows := await desk.embed(texts)) is None:
+        while (vectors := await desk.embed(texts)) is None:
             continue  # who made the call for all gave up: it is made again
-        import numpy as np
-
-        return np.stack(rows)
+        return vectors
 
     async def aclose(self) -> None:
         """Close the embedder inside."""
@@ -95,8 +93,8 @@ class _Desk:
         self._timer: asyncio.TimerHandle | None = None
         self._flying = 0
 
-    async def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]] | None:
-        """A vector for each text; None when somebody who made a call for them was cancelled."""
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
+        """A row for each text; None when somebody who made a call for them was cancelled."""
         places = [self._place(text) for text in texts]
         calls = dict.fromkeys(call for call, _ in places)
         for call in calls:
@@ -111,7 +109,7 @@ class _Desk:
                     await asyncio.wait([call.vectors])
             if any(call.vectors.cancelled() for call in calls):
                 return None
-            return [call.vectors.result()[row] for call, row in places]
+            return _rows(places)
         finally:
             for call in calls:
                 self._leave(call)
@@ -191,3 +189,13 @@ class _Desk:
         for text in call.texts:
             if self._places.get(text, (None,))[0] is call:
                 del self._places[text]
+
+
+def _rows(places: Sequence[tuple[_Call, int]]) -> NDArray[np.float32]:
+    """The vectors at these places; of a call that has just these, in this order, all as they are."""
+    first = places[0][0]
+    if len(first.texts) == len(places) and all(p == (first, row) for row, p in enumerate(places)):
+        return first.vectors.result()
+    import numpy as np
+
+    return np.stack([call.vectors.result()[row] for call, row in places])

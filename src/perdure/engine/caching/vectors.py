@@ -91,17 +91,18 @@ class CachedEmbedder:
         for one in found:
             if one.layer is not None:
                 self._tally.hit(one.layer, (perf_counter() - began) / len(texts))
-        made: dict[str, NDArray[np.float32]] = {}
-        if missing:
-            made = dict(zip(missing, await self._embedder.embed(list(missing)), strict=True))
-            await self._cache.put(
-                [keys[place] for place in missing.values()],
-                [
-                    vector.copy() for vector in made.values()
-                ],  # not a part of a matrix, which would stay with it
-                [found[place] for place in missing.values()],
-            )
-            self._tally.missed(perf_counter() - began, times=len(missing))
+        if not missing:
+            return np.stack([one.value for one in found if one.value is not None])
+        vectors = await self._embedder.embed(list(missing))
+        await self._cache.put(
+            [keys[place] for place in missing.values()],
+            [vector.copy() for vector in vectors],  # not a part of a matrix, which would stay with it
+            [found[place] for place in missing.values()],
+        )
+        self._tally.missed(perf_counter() - began, times=len(missing))
+        if len(missing) == len(texts):
+            return vectors
+        made = dict(zip(missing, vectors, strict=True))
         return np.stack(
             [made[text] if one.value is None else one.value for text, one in zip(texts, found, strict=True)]
         )
