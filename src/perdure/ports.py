@@ -36,6 +36,8 @@ class EntryRow(NamedTuple):
     valid_to: int | None
     expires_at: int | None
     said_at: int
+    scope: int = 0
+    """The same number for memories with the same ids, within the partition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

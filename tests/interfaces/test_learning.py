@@ -208,3 +208,20 @@ def test_the_same_add_again_is_no_new_job(server, make):
     assert [job["event_id"] for job in memory.pending()] == [first["event_id"]]
     with pytest.raises(NotFound, match="pending"):
         memory.retry("unknown")
+
+
+def test_facts_of_other_runs_do_not_crowd_out_those_that_a_model_is_shown(server, make):
+    memory = make()
+    colours = ["red", "blue", "green", "black", "white", "brown"]
+    server.answers(facts(fact("Ann owns a grey boat.", "boat")))
+    memory.add("I own a grey boat", user_id="ann", run_id="mine")
+    for number in range(30):
+        server.answers(
+            facts(fact(f"Ann owns a {colours[number % 6]} boat number {number}.", f"boat {number}"))
+        )
+        memory.add(f"I own boat number {number}", user_id="ann", run_id="other")
+    server.answers(facts(fact("Ann owns a grey boat.", "boat", action="confirm", memory=1)))
+    added = memory.add("Yes, I own a grey boat", user_id="ann", run_id="mine")
+    shown = [json.loads(line) for line in server.seen[-1].content.split("\n")]
+    assert [line["text"] for line in shown if line["line"].startswith("M")] == ["Ann owns a grey boat."]
+    assert [result["event"] for result in added["results"]] == ["UPDATE"]

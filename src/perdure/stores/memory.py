@@ -38,6 +38,8 @@ class _Shelf:
     """Each change, with the `ord`s that it ended and began."""
     keys: dict[str, tuple[datetime, Committed]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
+    scopes: dict[Scope, int] = field(default_factory=dict)
+    """Numbers that stand for them in rows of the index."""
 
     @property
     def seq(self) -> int:
@@ -393,6 +395,7 @@ def _row(shelf: _Shelf, memory: Memory) -> EntryRow:
         valid_to=None if memory.valid_to is None else micros(memory.valid_to),
         expires_at=None if memory.expires_at is None else micros(memory.expires_at),
         said_at=micros(memory.said_at),
+        scope=shelf.scopes.setdefault(memory.scope, len(shelf.scopes) + 1),
     )
 
 

@@ -19,7 +19,7 @@ from perdure.types import Change, Memory, Partition, Scope, Turn
 _ROWS: Final = (
     "SELECT m.ord, m.id, m.place, ifnull(m.session, ''), m.speaker, m.role, "
     "ifnull(e.words, x''), ifnull(e.speaker_words, x''), ifnull(e.date_words, x''), ifnull(e.flags, 0), "
-    "ifnull(e.vectors, x''), m.valid_from, m.valid_to, m.expires_at, m.said_at "
+    "ifnull(e.vectors, x''), m.valid_from, m.valid_to, m.expires_at, m.said_at, m.scope "
     "FROM memories m LEFT JOIN entries e ON e.space = ? AND e.partition = m.partition AND e.ord = m.ord "
     "WHERE m.partition = ? AND m.ord > ? AND m.erased_at IS NULL AND "
 )

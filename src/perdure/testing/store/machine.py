@@ -279,7 +279,9 @@ async def _loaded(
     store: Store, partition: Partition, since: int, known_at: Any
 ) -> tuple[int, list[EntryRow], list[int]]:
     delta: Delta = await store.load(partition, since=since, known_at=known_at)
-    return delta.head, list(delta.rows), sorted(delta.dead)
+    numbers: dict[int, int] = {}  # which ones they are is the store's own business
+    rows = [row._replace(scope=numbers.setdefault(row.scope, len(numbers))) for row in delta.rows]
+    return delta.head, rows, sorted(delta.dead)
 
 
 async def _sizes(store: Store, tenant: str) -> tuple[Any, ...]:
