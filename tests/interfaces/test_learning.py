@@ -212,16 +212,11 @@ def test_the_same_add_again_is_no_new_job(server, make):
 
 def test_facts_of_other_runs_do_not_crowd_out_those_that_a_model_is_shown(server, make):
     memory = make()
-    colours = ["red", "blue", "green", "black", "white", "brown"]
-    server.answers(facts(fact("Ann owns a grey boat.", "boat")))
-    memory.add("I own a grey boat", user_id="ann", run_id="mine")
-    for number in range(30):
-        server.answers(
-            facts(fact(f"Ann owns a {colours[number % 6]} boat number {number}.", f"boat {number}"))
-        )
-        memory.add(f"I own boat number {number}", user_id="ann", run_id="other")
-    server.answers(facts(fact("Ann owns a grey boat.", "boat", action="confirm", memory=1)))
-    added = memory.add("Yes, I own a grey boat", user_id="ann", run_id="mine")
+    for number in range(42):
+        boat = f"Ann owns boat number {number}."
+        server.answers(facts(fact(boat, f"boat {number}")))
+        memory.add(boat, user_id="ann", run_id="mine" if number == 21 else "other")
+    server.answers(facts())
+    memory.add("Yes, exactly.", user_id="ann", run_id="mine")
     shown = [json.loads(line) for line in server.seen[-1].content.split("\n")]
-    assert [line["text"] for line in shown if line["line"].startswith("M")] == ["Ann owns a grey boat."]
-    assert [result["event"] for result in added["results"]] == ["UPDATE"]
+    assert [line["text"] for line in shown if line["line"].startswith("M")] == ["Ann owns boat number 21."]
