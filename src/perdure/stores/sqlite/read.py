@@ -243,6 +243,12 @@ def history(connection: sqlite3.Connection, tenant: str, memory_id: str) -> list
     return changes(connection, where, (memory_id, tenant))
 
 
+def written(connection: sqlite3.Connection, tenant: str, batch_id: str) -> list[Change]:
+    """What batches with this id did, in the order in which they did it."""
+    where = "c.write_id = ? AND c.partition IN (SELECT id FROM partitions WHERE tenant = ?) ORDER BY c.partition, c.seq"
+    return changes(connection, where, (batch_id, tenant))
+
+
 def changes(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[Change]:
     """Lines of the log, with the texts of the versions that ended and began; None for what was erased."""
     found = connection.execute(
