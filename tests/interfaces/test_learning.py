@@ -208,3 +208,15 @@ def test_the_same_add_again_is_no_new_job(server, make):
     assert [job["event_id"] for job in memory.pending()] == [first["event_id"]]
     with pytest.raises(NotFound, match="pending"):
         memory.retry("unknown")
+
+
+def test_facts_of_other_runs_do_not_crowd_out_those_that_a_model_is_shown(server, make):
+    memory = make()
+    for number in range(42):
+        boat = f"Ann owns boat number {number}."
+        server.answers(facts(fact(boat, f"boat {number}")))
+        memory.add(boat, user_id="ann", run_id="mine" if number == 21 else "other")
+    server.answers(facts())
+    memory.add("Yes, exactly.", user_id="ann", run_id="mine")
+    shown = [json.loads(line) for line in server.seen[-1].content.split("\n")]
+    assert [line["text"] for line in shown if line["line"].startswith("M")] == ["Ann owns boat number 21."]

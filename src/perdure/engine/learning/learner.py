@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from perdure.engine.embedding import lacking, vectors_of
@@ -117,9 +118,9 @@ class Learner:
                 return await self._nothing_left(job)
             if job.kind == PROCEDURE:
                 return await self._write_down(job, turns, own)
-            around = Surroundings(self._store, self._indexes, job.partition)
+            around = Surroundings(self._store, self._indexes, job.partition, own)
             work = _Work(job=job, turns=tuple(turns), own=tuple(own), around=around)
-            shown, earlier = await around.shown(own, self._clock())
+            shown, earlier = await around.shown(self._clock())
             try:
                 wish = str(job.options.get("prompt") or "")
                 extraction = await self._asked(work.turns, shown, earlier, wish)
@@ -168,7 +169,7 @@ class Learner:
 
     async def _forgotten(self, work: _Work) -> set[int]:
         """The places of the turns that were deleted while the model was asked."""
-        if await work.around.alive(work.own):
+        if await work.around.alive():
             return set()
         own = {memory.id for memory in await self._own(work.job, work.turns)}
         return {place for place, memory in enumerate(work.own) if memory.id not in own}
@@ -195,8 +196,7 @@ class Learner:
         }
         answer = None
         for again in (False, True):
-            seen, unseen = (ask(turns, images=images, again=again, **said) for images in (True, False))
-            completion = await self._completed(seen, unseen, answer)
+            completion = await self._completed(partial(ask, turns, again=again, **said), answer)
             answer = completion.text[:MAX_ANSWER]
             await self._turns.take()  # many answers may come at once
             try:
@@ -212,21 +212,24 @@ class Learner:
                 reason = f"the answer of {self._llm.model} cannot be read: {error}"
         raise _Unanswered(reason, answer)
 
-    async def _completed(
-        self, prompt: Prompt, without_images: Prompt, answer: str | None = None
-    ) -> Completion:
+    async def _completed(self, prompt_of: Callable[..., Prompt], answer: str | None = None) -> Completion:
         """The model's answer to a prompt, or to the one without images when it does not see.
 
+        Args:
+            prompt_of: makes it, with `images` or without.
+            answer: what the model said before.
+
         Raises:
-            _Unanswered: it cannot be had; `answer` is what it said before.
+            _Unanswered: it cannot be had.
         """
+        prompt = prompt_of(images=self._sees)
         try:
-            if not prompt.images or not self._sees:
-                return await self._llm.complete(without_images)
+            if not prompt.images:
+                return await self._llm.complete(prompt)
             try:
                 return await self._llm.complete(prompt)
             except ModelUnavailable:
-                completion = await self._llm.complete(without_images)
+                completion = await self._llm.complete(prompt_of(images=False))
                 self._sees = False
                 return completion
         except (Unavailable, ModelUnavailable) as error:
@@ -239,7 +242,7 @@ class Learner:
         wishes = (self._settings.instructions, str(job.options.get("prompt") or ""))
         prompt = ask_procedure(turns, wishes=wishes)
         try:
-            completion = await self._completed(prompt, prompt)
+            completion = await self._completed(lambda **_: prompt)
         except _Unanswered as failure:
             return await self._leave(job, own, failure)
         text = _storable(completion.text.replace("\0", "")).strip()[:MAX_ANSWER]
@@ -299,7 +302,7 @@ class Learner:
             now = self._clock()
             decisions = reconcile(
                 facts,
-                await work.around.rivals(turns[0].scope, shown, facts, of_facts, now=now),
+                await work.around.rivals(shown, facts, of_facts, now=now),
                 shown=[memory.id for memory in shown],
                 origins=[origin_of[turn.id] for turn in turns],
                 said_at=[turn.said_at for turn in turns],
