@@ -142,6 +142,37 @@ def test_what_somebody_wrote_stays_when_it_is_learned_again(server, make):
     assert "Ann lives in Köln." in listed(memory)
 
 
+def test_what_confirms_a_fact_adds_the_relations_and_categories_that_it_has_not(server, make):
+    memory = make()
+    lives = {"subject": "Ann", "relation": "lives_in", "object": "Bonn", "fact": 1}
+    works = {"subject": "Ann", "relation": "works_in", "object": "Bonn", "fact": 1}
+    home = "Ann lives and works in Bonn."
+    server.answers(
+        [
+            facts(fact(home, categories=["travel"]), relations=[lives]),
+            facts(
+                fact(home, categories=["professional_details", "travel"]),
+                relations=[{**lives, "relation": "Lives in"}, works],
+            ),
+            facts(fact(home, categories=["food"]), relations=[{**works, "relation": "hates"}]),
+        ]
+    )
+    [added] = memory.add("Bonn is where I am.", user_id="ann")["results"]
+    [confirmed] = memory.add("I work in Bonn, too.", user_id="ann", categories=["mine"])["results"]
+    assert (confirmed["id"], confirmed["reason"]) == (added["id"], "confirmed")
+    # What an assistant says adds nothing to what a user said.
+    memory.add({"role": "assistant", "content": "You hate working there!"}, user_id="ann")
+    known = memory.get(added["id"])
+    assert known["categories"] == ["travel", "mine", "professional_details"]
+    assert [(r["source"], r["relationship"], r["destination"]) for r in known["relations"]] == [
+        ("Ann", "lives_in", "Bonn"),
+        ("Ann", "works_in", "Bonn"),
+    ]
+    assert len(known["sources"]) == 3
+    stated = {edge["relationship"] for edge in memory.graph(user_id="ann")["relations"] if edge["stated"]}
+    assert stated == {"lives in", "works in"}
+
+
 def test_relations_come_with_their_fact_and_go_with_it(server, make):
     memory = make()
     edge = {"subject": "Ann", "relation": "lives in", "object": "Bonn", "fact": 1}
