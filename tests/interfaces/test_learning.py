@@ -251,3 +251,34 @@ def test_facts_of_other_runs_do_not_crowd_out_those_that_a_model_is_shown(server
     memory.add("Yes, exactly.", user_id="ann", run_id="mine")
     shown = [json.loads(line) for line in server.seen[-1].content.split("\n")]
     assert [line["text"] for line in shown if line["line"].startswith("M")] == ["Ann owns boat number 21."]
+
+
+def test_a_store_that_was_moved_still_learns_what_it_owes(server, make, tmp_path):
+    old = make()
+    server.answers("I would rather not say.")
+    owed = old.add("I live in Bonn.", user_id="ann", prompt="Only homes.")
+    exported = list(old.export_records())
+    llm = {"provider": "openai", "model": "m", "base_url": server.openai, "retries": 0}
+    with Memory({"path": str(tmp_path / "new.db"), "embedder": "hash", "llm": llm}) as new:
+        counts = new.import_records(exported)["imported"]
+        assert (counts["jobs"], counts["new"]) == (1, len(exported))
+        assert new.pending() == old.pending()
+        assert new.import_records(exported)["imported"]["new"] == 0
+        server.answers(facts(fact("Ann lives in Bonn.")))
+        for memory in (new, old):
+            assert memory.retry(owed["event_id"])["done"] == 1
+            assert server.seen[-1].instructions.endswith("Only homes.")
+            assert memory.import_records(exported)["imported"]["new"] == 0
+            assert memory.pending() == []
+            assert listed(memory) == ["Ann lives in Bonn."]
+
+
+def test_what_failed_here_too_is_owed_once(server, make, tmp_path):
+    old = make()
+    server.answers("I would rather not say.")
+    old.add("I live in Bonn.", user_id="ann")
+    exported = list(old.export_records())
+    old.retry()
+    old.import_records(exported)
+    [pending] = old.pending()
+    assert pending["attempts"] == 2
