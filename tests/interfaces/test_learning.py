@@ -133,6 +133,28 @@ def test_learning_again_shows_the_difference_and_stores_it_on_request(server, ma
     assert listed(memory) == ["Ann likes tea."]
 
 
+def test_messages_kept_without_a_model_are_not_listed_beside_what_is_learned_from_them(
+    make, server, tmp_path
+):
+    with Memory({"path": str(tmp_path / "m.db"), "embedder": "hash"}) as plain:
+        said = plain.add(["I live in Bonn by the river", "I like tea in the morning"], user_id="ann")
+        plain.add("Note: Bonn has a zoo", user_id="ann", infer=False)
+        plain.update(said["results"][1]["id"], "I like tea at noon")
+    memory = make()
+    kept = ["Note: Bonn has a zoo", "I like tea at noon", "I live in Bonn by the river"]
+    assert listed(memory) == kept
+    server.answers(Fault(status=500))
+    memory.reextract(user_id="ann", apply=True)
+    assert listed(memory) == kept
+    server.answers(facts(fact("Ann lives in Bonn.")))
+    memory.reextract(user_id="ann")
+    assert listed(memory) == kept
+    for _ in range(2):
+        memory.reextract(user_id="ann", apply=True)
+        assert sorted(listed(memory)) == sorted(["Ann lives in Bonn.", *kept[:2]])
+    assert kept[2] in listed(memory, show_all=True)
+
+
 def test_what_somebody_wrote_stays_when_it_is_learned_again(server, make):
     memory = make()
     server.answers(facts(fact("Ann lives in Bonn.")))
