@@ -483,6 +483,7 @@ class LLM(Protocol):
         Raises:
             Unavailable: not now: a time-out, no connection, too many requests, a fault of the server.
             ModelUnavailable: not with this configuration: a wrong key, an unknown model, a refused request.
+            ContentRefused: not these words: it declines to answer, or a content filter does.
         """
         ...
 

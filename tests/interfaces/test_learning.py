@@ -75,6 +75,48 @@ def test_a_model_that_does_not_see_is_asked_without_images_from_then_on(server, 
     assert [len(seen.images) for seen in server.seen] == [1, 0, 0]
 
 
+def test_a_filter_that_refuses_an_image_makes_no_model_blind(server, make):
+    memory = make()
+    declined = Fault(status=400, code="content_filter")
+    server.answers(
+        lambda seen: declined if seen.images and len(server.seen) == 1 else facts(fact("Ann is well."))
+    )
+    for _ in range(2):
+        assert (
+            memory.add(["Look!", {"role": "user", "content": [IMAGE]}], user_id="ann")["receipt"]["pending"]
+            == []
+        )
+        memory.delete_all(user_id="ann")
+    assert [len(seen.images) for seen in server.seen] == [1, 0, 1]
+
+
+def test_what_a_model_declines_and_what_is_configured_wrongly_are_told_apart_in_what_is_pending(server, make):
+    memory = make()
+    server.answers(
+        [
+            Fault(status=400, code="content_filter", message="filtered"),
+            Fault("refusal"),
+            Fault(status=401, message="Incorrect API key"),
+            Fault(status=404, code="model_not_found", message="no m"),
+        ]
+    )
+    for number in range(4):
+        memory.add(f"I have {number} cats.", user_id="ann")
+    told = [pending["error"] for pending in memory.pending()]
+    assert ["the configuration is fine: try another model" in reason for reason in told] == [True] * 2 + [
+        False
+    ] * 2
+    assert "its content filter declines this" in told[0]
+    assert "declines to answer this (refusal)" in told[1]
+    assert told[2].endswith("(Incorrect API key): look at `api_key`")
+    assert told[3].endswith("(no m): look at `model`")
+    # What no model takes is dropped with the message.
+    memory.delete(memory.pending()[0]["turns"][0])
+    server.answers(facts(fact("Ann has cats.")))
+    assert memory.retry()["pending"] == 0
+    assert memory.pending() == []
+
+
 def test_a_procedure_is_written_down_as_one_memory_with_its_sources(server, make):
     memory = make()
     server.answers("Goal: tea.\n1. Boiled water.")

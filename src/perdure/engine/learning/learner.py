@@ -21,7 +21,7 @@ from perdure.engine.learning.reconcile import Add, Decision, reconcile
 from perdure.engine.learning.surroundings import Surroundings, alike
 from perdure.engine.learning.writing import KEPT, Writing, refinements
 from perdure.engine.turns import Turns
-from perdure.errors import Conflict, ModelUnavailable, Unavailable
+from perdure.errors import Conflict, ContentRefused, ModelUnavailable, Unavailable
 from perdure.ports import LLM, Batch, Completion, Embedder, Job, Prompt, Store
 from perdure.settings import CATEGORIES, Settings
 from perdure.types import Memory, Turn
@@ -228,9 +228,9 @@ class Learner:
                 return await self._llm.complete(prompt)
             try:
                 return await self._llm.complete(prompt)
-            except ModelUnavailable:
+            except ModelUnavailable as refused:
                 completion = await self._llm.complete(prompt_of(images=False))
-                self._sees = False
+                self._sees = isinstance(refused, ContentRefused)  # it has looked at them, and will not
                 return completion
         except (Unavailable, ModelUnavailable) as error:
             raise _Unanswered(str(error), answer) from error
