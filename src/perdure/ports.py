@@ -91,6 +91,7 @@ class Job:
     """Work on turns that is still to be done: stored with the turns, and removed by the batch that it leads to."""
 
     id: str
+    """That of the batch that brought it, and of the batch that it leads to."""
     partition: Partition
     kind: str
     turns: tuple[str, ...]
@@ -220,7 +221,7 @@ class Export(NamedTuple):
     """One record of a lossless export, in an order in which it can be imported."""
 
     partition: Partition
-    record: Turn | Memory | Change
+    record: Turn | Memory | Change | Job
 
 
 class Store(Protocol):
@@ -350,6 +351,9 @@ class Exports(Protocol):
 
     async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
         """Put exported records in as they were (ids, times, versions, history); known ones are left alone.
+
+        A job is taken in, and nobody has it, as long as it is still to be done here: its turns are there (of some of
+        them, for those), it is not known, and what it leads to is not there either.
 
         `entries` has one for each version, also retired ones, and None for what was erased and what is no memory.
         """
@@ -485,6 +489,7 @@ class LLM(Protocol):
         Raises:
             Unavailable: not now: a time-out, no connection, too many requests, a fault of the server.
             ModelUnavailable: not with this configuration: a wrong key, an unknown model, a refused request.
+            ContentRefused: not these words: it declines to answer, or a content filter does.
         """
         ...
 

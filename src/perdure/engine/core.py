@@ -116,6 +116,7 @@ class Core:
             event=self._event,
         )
         self._opening: asyncio.Task[None] | None = None
+        self._arrivals = asyncio.Lock()
         self._space_checked = False
         self._closed = False
 
@@ -191,7 +192,7 @@ class Core:
         return DEFAULT_THRESHOLD if configured is None else configured
 
     async def _open(self, *, check_space: bool = True) -> None:
-        """Open the store at first use; those who come meanwhile wait for the same opening.
+        """Open the store at first use; those who come meanwhile wait for the same opening, and go on in their order.
 
         Upkeep takes a store as it is (`check_space=False`); what reads or writes entries afterwards checks it.
         """
@@ -201,10 +202,11 @@ class Core:
         failed = opening is not None and opening.done() and (opening.cancelled() or opening.exception())
         if opening is None or failed or (check_space and not self._space_checked):
             self._space_checked = check_space
+            self._arrivals = asyncio.Lock()  # of this loop, as the opening is
             opening = self._opening = asyncio.create_task(
                 self._store.open(self._space if check_space else None)
             )
-        if not opening.done():
+        async with self._arrivals:  # or who comes when it is just open would pass those who have waited
             await asyncio.shield(opening)
 
     async def _work(self, function: Callable[..., Any], *args: Any) -> Any:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from perdure.engine.dates import mentions
-from perdure.engine.salience import ECHOED, echoes, salience
+from perdure.engine.salience import AS_IT_IS, ECHOED, echoes, salience
 from perdure.engine.words import analyze
 from perdure.engine.words.analysis import language_of
 from perdure.engine.words.language import LANGUAGES
@@ -68,7 +68,7 @@ def remember(turn: Turn, origin: Origin, attributes: Attributes) -> tuple[Memory
         metadata=attributes.metadata,
         mentions=mentions(turn.text, turn.said_at, language),
         origin=origin,
-        salience=1.0 if attributes.verbatim else salience(turn.text, turn.role, language=language),
+        salience=AS_IT_IS if attributes.verbatim else salience(turn.text, turn.role, language=language),
         expires_at=attributes.expires_at,
         valid_from=turn.said_at,
     )
@@ -100,7 +100,7 @@ def revise(memory: Memory, text: str, *, now: datetime) -> tuple[Memory, Entry]:
         mentions=mentions(text, memory.said_at, language),
         version=memory.version + 1,
         recorded_at=now,
-        salience=1.0,  # somebody took the trouble to write it
+        salience=AS_IT_IS,  # somebody took the trouble to write it
         derived_by=None,
     )
     return revised, entry

@@ -396,9 +396,10 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         run_id: str | None = None,
         app_id: str | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
-        """Everything, losslessly: turns, memories with all their versions, and history, as JSON-able records.
+        """Everything, losslessly: turns, memories with all their versions, history, and what is still to be learned.
 
-        The ids choose whole partitions: an export of one user holds all that is kept under that user.
+        Records that JSON can hold. The ids choose whole partitions: an export of one user holds all that is kept under
+        that user.
         """
         asked = self._reach(ids(user_id, agent_id, app_id, run_id))
 
@@ -415,6 +416,8 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         self, records: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
     ) -> dict[str, Any]:
         """Put exported records in, as they were: ids, times, versions and history. Known ones are left alone.
+
+        What is still to be learned is taken over as long as its turns are there and nothing was learned from them.
 
         Args:
             records: what `export_records` gave: a list, a generator, or an asynchronous one.

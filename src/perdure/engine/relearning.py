@@ -38,7 +38,8 @@ class Relearning(Background):
         """Learn again, with the present model and prompt, from the messages that are kept; show the difference first.
 
         What the model would not say any more is retired (its history keeps it), what it says besides is added, what
-        both say stays as it is. Facts whose words somebody changed, and those from elsewhere, are left alone.
+        both say stays as it is. Facts whose words somebody changed, and those from elsewhere, are left alone. As after
+        `add`, messages that were learned from are not listed beside their facts, but for those added with `infer=False`.
 
         Args:
             prompt: what the model is told besides, as for `add`.
@@ -58,7 +59,7 @@ class Relearning(Background):
         for scope, turns in (await self._by_scope(memories)).items():
             draft = await learner.draft(turns, memories, prompt=wish)
             facts = [memory for memory in held if memory.scope == scope and memory.derived_by is not None]
-            writes, new, gone = draft.difference(facts, turns)
+            writes, new, gone = draft.difference(facts, [memories[turn.id] for turn in turns])
             if apply and writes:
                 batch = Batch(id=new_id(), partition=scope.partition, at=self._clock(), writes=tuple(writes))
                 await self._store.commit(batch)

@@ -22,7 +22,7 @@ from perdure.engine.learning.surroundings import Surroundings, alike
 from perdure.engine.learning.writing import KEPT, Writing, refinements
 from perdure.engine.turns import Turns
 from perdure.engine.work.attempts import failed
-from perdure.errors import Conflict, ModelUnavailable, Unavailable
+from perdure.errors import Conflict, ContentRefused, ModelUnavailable, Unavailable
 from perdure.ids import new_id
 from perdure.ports import LLM, Batch, Completion, Embedder, Job, Prompt, Store, Write
 from perdure.settings import CATEGORIES, Settings
@@ -230,9 +230,9 @@ class Learner:
                 return await self._llm.complete(prompt)
             try:
                 return await self._llm.complete(prompt)
-            except ModelUnavailable:
+            except ModelUnavailable as refused:
                 completion = await self._llm.complete(prompt_of(images=False))
-                self._sees = False
+                self._sees = isinstance(refused, ContentRefused)  # it has looked at them, and will not
                 return completion
         except (Unavailable, ModelUnavailable) as error:
             raise _Unanswered(str(error), answer) from error
