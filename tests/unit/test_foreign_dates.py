@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.engine.dates import mentions, question_interval
-from perdure.engine.dates.phrases import PHRASES
+from perdure.engine.dates.languages import LANGUAGES
 
 ZONE = timezone(timedelta(hours=2))
 SAID = datetime(2023, 5, 10, 14, 30, tzinfo=ZONE)  # a Wednesday

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from perdure.engine.dates.phrases import PHRASES, SUFFIXES, TELLING
+from perdure.engine.dates.languages import spoken
 from perdure.engine.dates.vocabulary import Vocabulary, Word, fold, vocabulary
-from perdure.engine.words.lists import STOPS
 
 
 class Piece(NamedTuple):
@@ -62,38 +61,14 @@ def translate(text: str, low: str, words: Sequence[str], language: str | None) -
         words: its words in Latin letters.
         language: what the text is taken for (an ISO code); None and "en" are guesses that its words may correct.
     """
-    code = _language(low, words, language)
+    code = spoken(low, words, language)
     if code is None:
         return None
     known, folded = vocabulary(code), fold(low)
-    if code not in SUFFIXES and not _YEAR.search(folded) and known.triggers.isdisjoint(known.pattern.findall(folded)):
+    if known.spaced and not _YEAR.search(folded) and known.triggers.isdisjoint(known.pattern.findall(folded)):
         return None
     pieces = list(_pieces(_tagged(folded, text, known), folded, text))
-    return _assembled(text, pieces, spaced=code not in SUFFIXES) if pieces else None
-
-
-def _language(low: str, words: Sequence[str], language: str | None) -> str | None:
-    """The language to read, by what the text was taken for and by words that tell one from another."""
-    code = language[:2] if language else None
-    if code in PHRASES and code not in TELLING:
-        return code
-    if code is None and not low.isascii():
-        for letters, told in _SCRIPTS:
-            if letters.search(low):
-                return told
-    if _TELLING.keys().isdisjoint(words):
-        return code if code in PHRASES else None
-    distinct = set(words)
-    votes = {code: _votes(code, distinct) for code in {_TELLING[w] for w in distinct & _TELLING.keys()}}
-    best = max(votes, key=lambda told: (votes[told], told))
-    if code is not None and votes[best] <= _votes(code, distinct):
-        return code if code in PHRASES else None
-    return best
-
-
-def _votes(code: str, words: set[str]) -> int:
-    """How many words speak for a language."""
-    return len(words & STOPS.get(_NAMES.get(code, ""), frozenset())) + sum(_TELLING.get(w) == code for w in words)
+    return _assembled(text, pieces, spaced=known.spaced) if pieces else None
 
 
 class _Token(NamedTuple):
@@ -114,7 +89,7 @@ def _tagged(folded: str, text: str, known: Vocabulary) -> list[_Token]:
             tokens.append(_Token(_gap(folded[before : min(start, before + 4)]), "", before, start))
         word, count = _look_up(found, place, folded, known)
         end = found[place + count - 1].end()
-        if folded[start:end] in known.nouns and _is_noun(text, start, end):
+        if folded[start:end] in known.names and _is_name(text, start, end):
             word = _OTHER
         tokens.append(_Token(word.tag, word.english, start, end))
         place += count
@@ -153,7 +128,7 @@ def _number(text: str) -> Word:
     return Word("#", str(int(match[1]))) if (match := _ORDINAL.fullmatch(text)) else _OTHER
 
 
-def _is_noun(text: str, start: int, end: int) -> bool:
+def _is_name(text: str, start: int, end: int) -> bool:
     """Whether a capital letter is not only that of a sentence, nor the word a greeting."""
     before = text[max(0, start - 4) : start].rstrip(" \n\"'„“»(")[-1:]
     return text[start].isupper() and (before not in ("", *".!?:;") or text[end : end + 1] in ("", *",.!"))
@@ -167,15 +142,23 @@ def _pieces(tokens: Sequence[_Token], folded: str, text: str) -> Iterator[Piece]
         said = tokens[match.start() : match.end()]
         english = _english(_TEMPLATES[int((match.lastgroup or "r0")[1:])], said, folded)
         leads = _LEADS.search(letters, max(done, match.start() - 6), match.start())
-        if not english or (match[0] == "Y" and not (leads and _is_year(leads[0], text, said[0].end))):
+        if not english or _THAT.match(folded, said[-1].end) or (match[0] == "Y" and not (leads and _is_year(leads[0], text, said[0].end))):
             continue
         if leads:
             yield from _leads(tokens, leads.start(), match.start())
-        yield Piece(said[0].start, said[-1].end, english)
-        done = match.end()
+        done, end = match.end(), said[-1].end
         if clock := _HOUR.match(letters, done):
-            hour, done = tokens[clock.start("hour")], clock.end()
-            yield Piece(said[-1].end, tokens[done - 1].end, f" at {hour.english}{'' if hour.tag == 'K' else ':00'}")
+            done, end = clock.end(), tokens[clock.end() - 1].end
+            part = next((word for word in (*english.split(), tokens[done - 1].english) if word in _PARTS), "")
+            english = f"{english.removesuffix(part).strip()} at {_hour(tokens[clock.start('hour')].english, part)}"
+        yield Piece(said[0].start, end, english)
+
+
+def _hour(clock: str, part: str) -> str:
+    """A clock of 24 hours: "8" in the evening is 20:00."""
+    hour, _, minute = clock.partition(":")
+    late = int(hour) < 12 and (part in ("afternoon", "evening") or (part == "night" and int(hour) > 5))
+    return f"{int(hour) + 12 * late}:{minute or '00'}"
 
 
 def _english(template: str, said: Sequence[_Token], folded: str) -> str:
@@ -211,8 +194,12 @@ def _is_year(lead: str, text: str, end: int) -> bool:
 def _assembled(text: str, pieces: Sequence[Piece], *, spaced: bool) -> Translation:
     """The English of the pieces where they stood, and between them nothing that could be English."""
     placed, parts, length, place = [], [], 0, 0
-    for piece in pieces:
+    for piece, following in zip(pieces, (*pieces[1:], None), strict=True):
         english = piece.english if spaced else f" {piece.english.strip()} "
+        if _DIGIT_BEFORE.search(text, max(place, piece.start - 4), piece.start):
+            english = f";{english}"
+        if _DIGIT_BEHIND.match(text, piece.end) and not (following and following.start == piece.end):
+            english = f"{english};"
         between = _masked(text[place : piece.start])
         placed.append(Placed(length + len(between), len(english), piece.start, piece.end))
         parts += between, english
@@ -226,8 +213,9 @@ def _masked(text: str) -> str:
     return "".join(part if number % 2 else part.translate(_MASK) for number, part in enumerate(parts))
 
 
-_UNIT = "[UVpw]"
-_PERIOD = "(?:C|[LQ][UV]|[UV][lQ])"
+_UNIT = "[UVpwA]"
+_N = "(?<!#)(?<!#&)#"
+_PERIOD = "(?:C|[LQ][UVA]|[UV][lQ])"
 _WEEK = "(?:X|[LQ]V|V[lQ])"
 
 _RULES: Final = (
@@ -249,26 +237,26 @@ _RULES: Final = (
     (r"[LQ]S|S[lQ]", "{which} {season}"),
     (r"[LQ]E|E[lQ]", "{which} weekend"),
     (r"[ijo]t?E", "on the weekend"),
-    (rf"s[gj]?#{_UNIT}|r#{_UNIT}", "since {number} {unit}s ago"),
+    (rf"(?:s[gj]?|r)#{_UNIT}", "since {number} {unit}s ago"),
     (rf"[LQz]#{_UNIT}|#z{_UNIT}", "{which} {number} {unit}s"),
-    (rf"[gvw]#{_UNIT}|#{_UNIT}G", "{number} {unit}s ago"),
-    (r"[UV]G", "1 {unit} ago"),
-    (rf"[hj]#{_UNIT}|#{_UNIT}H", "in {number} {unit}s"),
-    (r"h[UV]", "in 1 {unit}"),
-    (r"[LQ][UV]|[UV][lQ]", "{which} {unit}"),
+    (rf"[gvw]#{_UNIT}|{_N}{_UNIT}G", "{number} {unit}s ago"),
+    (r"(?<!#)AG", "1 {unit} ago"),
+    (rf"[hj]#{_UNIT}|{_N}{_UNIT}H", "in {number} {unit}s"),
+    (r"hA", "in 1 {unit}"),
+    (r"[LQ][UVA]|[UV][lQ]", "{which} {unit}"),
     (r"[LQ]P", "{which} {part}"),
     (r"[DW],?[cet]*P", "{time} {weekday} {part}"),
     (r"D", "{time}"),
     (r"[CX]", "{which} {unit}"),
     (r"W", "{weekday}"),
     (r"M", "{month}"),
-    (r"[Up]c?Y", "year {year}"),
+    (r"[UpA]c?Y", "year {year}"),
     (r"Y", "{year}"),
 )
 _TEMPLATES: Final = tuple(template for _, template in _RULES)
 _TIMES: Final = re.compile("|".join(f"(?P<r{number}>{pattern})" for number, (pattern, _) in enumerate(_RULES)))
 _FIELDS: Final = {
-    **dict.fromkeys("LlQz", "which"), **dict.fromkeys("UVpw", "unit"), **dict.fromkeys("Mm", "month"),
+    **dict.fromkeys("LlQz", "which"), **dict.fromkeys("UVpwA", "unit"), **dict.fromkeys("Mm", "month"),
     "W": "weekday", "Y": "year", "#": "number", "S": "season", "P": "part", "D": "time",
 }  # fmt: skip
 _LEAD: Final = {
@@ -276,7 +264,10 @@ _LEAD: Final = {
     "B": "between", "h": "between", "r": "of", "f": "from", "q": "early", "&": "and",
 }  # fmt: skip
 _LEADS: Final = re.compile(rf"(?:[{''.join(_LEAD)}][te-]*)+$")
-_HOUR: Final = re.compile(r",?[kijo]?t?(?P<hour>K|#(?=u))u?")
+_HOUR: Final = re.compile(r",?[kijo]?t?(?P<hour>K|#(?=u))u?P?")
+_PARTS: Final = frozenset({"morning", "afternoon", "evening", "night"})
+_THAT: Final = re.compile(r"-la\b")
+"""French for another than the present one: "cette semaine-là"."""
 
 _OTHER: Final = Word("x", "")
 _JOINED: Final = re.compile(r"[\s'-]{1,3}|")
@@ -284,16 +275,8 @@ _CLOCK: Final = re.compile(r"([01]?\d|2[0-3])[:h]([0-5]\d)?")
 _ORDINAL: Final = re.compile(r"(\d{1,2})\D{1,4}")
 _YEAR: Final = re.compile(r"(?:19|20)\d\d")
 _COUNTED: Final = re.compile(r"\s{0,2}(?:[%€$£¥₽₩₹°]|(?P<word>[^\W\d_]+))")
+_DIGIT_BEFORE: Final = re.compile(r"[0-9]\W{0,3}$")
+_DIGIT_BEHIND: Final = re.compile(r"\W{0,3}[0-9]")
+"""A number beside a time that is no part of it must not become one: "en mars 15 personnes"."""
 _VERSION: Final = re.compile(r"(version)", re.IGNORECASE)
 _MASK: Final = {ord(letter): "_" for letter in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-_WORDS: Final = re.compile(r"[^\W\d_]+")
-_TELLING: Final = {word: code for code, words in TELLING.items() for word in words.split()}
-_NAMES: Final = {
-    "en": "english", "de": "german", "fr": "french", "es": "spanish", "it": "italian", "pt": "portuguese",
-    "nl": "dutch", "tr": "turkish",
-}  # fmt: skip
-_SCRIPTS: Final = (
-    (re.compile("[\u3041-\u30ff]"), "ja"),
-    (re.compile("[\uac00-\ud7a3]"), "ko"),
-    (re.compile("[\u4e00-\u9fff]"), "zh"),
-)

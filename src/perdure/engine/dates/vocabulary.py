@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 from typing import Any, Final, NamedTuple
 from unicodedata import normalize
 
-from perdure.engine.dates.phrases import NOUNS, PHRASES, SUFFIXES
 from perdure.engine.dates.spans import MONTH_NAMES, SEASONS
 
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -26,6 +27,7 @@ TAGS: Final = {
     "of": "c", "the": "t", "at": "k", "clock": "u", "every": "e", "never": "x",
     **{unit: "V" if unit == "week" else "U" for unit in UNITS},
     **{f"{unit}s": "w" if unit == "week" else "p" for unit in UNITS},
+    **{f"a_{unit}": "A" for unit in UNITS},
     **{name.lower(): "M" for name in MONTH_NAMES},
     **{name.lower(): "W" for name in WEEKDAYS},
 }  # fmt: skip
@@ -39,11 +41,11 @@ _SYLLABLES: Final = "\u0900"
 """From here on a character is more than a sound."""
 _SAID: Final = {
     "few": "a few", "lasts": "last", "nexts": "next",
-    **{f"{unit}s": unit for unit in UNITS}, **{name.lower(): name for name in (*MONTH_NAMES, *WEEKDAYS)},
+    **{f"{unit}s": unit for unit in UNITS}, **{f"a_{unit}": unit for unit in UNITS}, **{name.lower(): name for name in (*MONTH_NAMES, *WEEKDAYS)},
 }  # fmt: skip
 
 _FOLDS: Final = {
-    c: ord(normalize("NFD", chr(c))[0].lower()) for c in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00))
+    c: ord(normalize("NFD", chr(c))[0].lower()) for c in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)) if chr(c) not in "ęĘ"
 } | {
     ord(letter): ord(base)
     for base, letters in {
@@ -77,7 +79,9 @@ class Vocabulary:
     """Finds the words of a text, or those that are known, and numbers."""
     between: re.Pattern[str]
     """What may be between two words that belong together."""
-    nouns: frozenset[str]
+    spaced: bool
+    """Whether spaces separate its words."""
+    names: frozenset[str]
     """What is another word with a capital letter."""
 
 
@@ -88,23 +92,33 @@ def fold(low: str) -> str:
 
 @cache
 def vocabulary(code: str) -> Vocabulary:
-    """The vocabulary of a language of `PHRASES`; the first call of all imports dateparser."""
+    """The vocabulary of a language; the first call of all imports dateparser."""
     from dateparser.languages import default_loader
 
     info: Mapping[str, Any] = default_loader.get_locale(code).info
+    phrases = dict(_phrases()[code])
+    written_on, names = phrases.pop("unspaced", None), phrases.pop("names", "")
+    compounds = [(tag, phrases.pop(kind, "")) for kind, tag in (("on_weekday", "W"), ("on_week", "X"))]
     found: dict[tuple[str, ...], Word] = {}
-    for text, word in (*_known(info), *_added(PHRASES[code])):
+    for text, word in (*_known(info), *_added(phrases)):
         folded = fold(normalize("NFC", text).lower())
-        found[("".join(folded.split()),) if code in SUFFIXES else tuple(_SPACED.findall(folded))] = word
+        found[tuple(_SPACED.findall(folded)) if written_on is None else ("".join(folded.split()),)] = word
     found.pop((), None)
-    found |= _written_on(found, PHRASES[code])
+    for tag, pairs in compounds:
+        found |= _compounds(found, tag, pairs)
     return Vocabulary(
         words=_by_first_word(found),
-        triggers=frozenset(words[0] for words, word in found.items() if word.tag in "DCXWMmUVpwESP"),
-        pattern=_one_of((words[0] for words in found), SUFFIXES[code]) if code in SUFFIXES else _SPACED,
-        between=re.compile(rf"(?:{SUFFIXES[code]})?\s{{0,3}}" if code in SUFFIXES else r"\s{1,3}|'"),
-        nouns=frozenset(fold(NOUNS.get(code, "")).split()),
+        triggers=frozenset(words[0] for words, word in found.items() if word.tag in "DCXWMmUVpwAESP"),
+        pattern=_SPACED if written_on is None else _one_of((words[0] for words in found), written_on),
+        between=re.compile(r"\s{1,3}|'" if written_on is None else rf"(?:{written_on})?\s{{0,3}}"),
+        spaced=written_on is None,
+        names=frozenset(fold(names).split()),
     )
+
+
+@cache
+def _phrases() -> dict[str, dict[str, str]]:
+    return tomllib.loads(files("perdure.engine.dates").joinpath("phrases.toml").read_text(encoding="utf-8"))
 
 
 def ready(english: str) -> Word:
@@ -176,11 +190,12 @@ def _around_number(pattern: str, units: Iterable[str], *, past: bool) -> Iterato
 def _added(phrases: Mapping[str, str]) -> Iterator[tuple[str, Word]]:
     """What our phrases add."""
     for kind, texts in phrases.items():
-        if kind.startswith("on_week"):
-            continue
         if kind == "numbers":
             for number, words in enumerate(texts.split(","), start=1):
                 yield from ((word, Word("#", str(number))) for word in words.split("/"))
+            continue
+        if kind == "tens":
+            yield from ((word, Word("#", number)) for word, number in (pair.split("=") for pair in texts.split(", ")))
             continue
         for text in texts.split(", "):
             tag, english = TAGS.get(kind), kind.removesuffix("_after").removesuffix("_either")
@@ -188,15 +203,14 @@ def _added(phrases: Mapping[str, str]) -> Iterator[tuple[str, Word]]:
                 yield form, Word(tag, _SAID.get(english, english)) if tag else ready(kind)
 
 
-def _written_on(found: Mapping[tuple[str, ...], Word], phrases: Mapping[str, str]) -> dict[tuple[str, ...], Word]:
+def _compounds(found: Mapping[tuple[str, ...], Word], tag: str, pairs: str) -> dict[tuple[str, ...], Word]:
     """Words with others written onto them: "montagabend", "上周二"."""
     more = {}
-    for kind, tag in (("on_weekday", "W"), ("on_week", "X")):
-        for text, english in (pair.split("=") for pair in phrases.get(kind, "").split(", ") if pair):
-            for words, word in found.items():
-                if word.tag == tag:
-                    said = f"{word.english} {english}" if tag == "W" else f"{english} {word.english}"
-                    more[(*words[:-1], words[-1] + fold(text))] = Word("W" if tag == "W" else "D", said)
+    for text, english in (pair.split("=") for pair in pairs.split(", ") if pair):
+        for words, word in found.items():
+            if word.tag == tag:
+                day = Word("W", f"{word.english} {english}") if tag == "W" else Word("D", f"{english} {word.english}")
+                more[(*words[:-1], words[-1] + fold(text))] = day
     return more
 
 
