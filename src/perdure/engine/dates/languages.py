@@ -26,7 +26,9 @@ def spoken(low: str, words: Sequence[str], language: str | None) -> str | None:
     if code not in _GUESSES:
         return code if code in LANGUAGES else None
     if not low.isascii():
-        if code is None and (script := next((told for letters, told in _SCRIPTS if letters.search(low)), None)):
+        if code is None and (
+            script := next((told for letters, told in _SCRIPTS if letters.search(low)), None)
+        ):
             return script
         words = _WORDS.findall(low)
     if not _ALL_TELLING.isdisjoint(words):
@@ -54,7 +56,7 @@ TELLING: Final = {
         gestern vorgestern heute übermorgen montag dienstag mittwoch donnerstag freitag samstag
         sonntag märz oktober""",
     "fr": """
-        hier aujourd demain lundi mardi mercredi jeudi vendredi samedi dimanche février juillet août
+        aujourd demain lundi mardi mercredi jeudi vendredi samedi dimanche février juillet août
         depuis""",
     "es": """
         ayer anteayer hoy mañana anoche lunes martes miércoles jueves viernes enero febrero julio
@@ -129,4 +131,6 @@ _SPEAKING: Final = {
     )
     for code, name in _NAMES.items()
 }
-_ALL_TELLING: Final = frozenset(word for words in (*TELLING.values(), *_HINTING.values()) for word in words.split())
+_ALL_TELLING: Final = frozenset(
+    word for words in (*TELLING.values(), *_HINTING.values()) for word in words.split()
+)

@@ -54,7 +54,9 @@ _FOLDS: Final = {
     for letter in letters
 }  # fmt: skip
 
-_MARKS: Final = "\u0300-\u036f\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963"
+_MARKS: Final = (
+    "\u0300-\u036f\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963"
+)
 _NUMBER: Final = r"\d{1,2}(?:h(?:\d\d)?|er|\.?º|ª|°|-?го|-?е)(?!\w)|\d+(?:[.,:/]\d+)*"
 """A number in one piece, with what makes it an ordinal or an hour; "1.5" and "3/4" are none that counts days."""
 _SPACED: Final = re.compile(rf"{_NUMBER}|[^\W\d_](?:[^\W\d_]|[{_MARKS}])*")
@@ -132,7 +134,19 @@ def ready(english: str) -> Word:
 def _known(info: Mapping[str, Any]) -> Iterator[tuple[str, Word]]:
     """What the locale data tell."""
     phrases = {text: key for key, texts in info.get("relative-type", {}).items() for text in texts}
-    singular = {word for text in phrases for word in text.split()}
+    yield from _names(info)
+    yield from _units(info, {word for text in phrases for word in text.split()})
+    for text, key in phrases.items():
+        if english := _english(key):
+            yield text, ready(english)
+    for key, patterns in info.get("relative-type-regex", {}).items():
+        past = key.endswith("ago")
+        units = sorted(info.get(key.split()[-2 if past else -1], ()), key=len, reverse=True)
+        for pattern in patterns:
+            yield from _around_number(pattern, units, past=past)
+
+
+def _names(info: Mapping[str, Any]) -> Iterator[tuple[str, Word]]:
     for name in (*MONTH_NAMES, *WEEKDAYS):
         tag = TAGS[name.lower()]
         for text in info.get(name.lower(), ()):
@@ -140,17 +154,14 @@ def _known(info: Mapping[str, Any]) -> Iterator[tuple[str, Word]]:
                 yield text, Word(tag, name)
             elif tag == "M":
                 yield text, Word("m", name)
+
+
+def _units(info: Mapping[str, Any], singular: set[str]) -> Iterator[tuple[str, Word]]:
+    """The forms that occur in phrases like "last week" are singular."""
     for unit in UNITS:
         for text in info.get(unit, ()):
             if _is_name(text, shortest=3):
                 yield text, Word(TAGS[unit if text in singular else f"{unit}s"], unit)
-    for text, key in phrases.items():
-        if english := _english(key):
-            yield text, ready(english)
-    for key, patterns in info.get("relative-type-regex", {}).items():
-        units = sorted(info.get(key.split()[-2 if key.endswith("ago") else -1], ()), key=len, reverse=True)
-        for pattern in patterns:
-            yield from _around_number(pattern, units, past=key.endswith("ago"))
 
 
 def _is_name(text: str, *, shortest: int = 4) -> bool:
@@ -168,14 +179,20 @@ def _english(key: str) -> str:
         return ""
     count, unit = int(match[2]) * (1 if match[1] else -1), match[3]
     if unit == "day":
-        near = {0: "today", 1: "tomorrow", -1: "yesterday", 2: "the day after tomorrow", -2: "the day before yesterday"}
+        near = {
+            0: "today",
+            1: "tomorrow",
+            -1: "yesterday",
+            2: "the day after tomorrow",
+            -2: "the day before yesterday",
+        }
     else:
         near = {steps: f"{which} {unit}" for steps, which in ((0, "this"), (1, "next"), (-1, "last"))}
     return near.get(count, f"{-count} {unit}s ago" if count < 0 else f"in {count} {unit}s")
 
 
 def _around_number(pattern: str, units: Iterable[str], *, past: bool) -> Iterator[tuple[str, Word]]:
-    """The words before and behind the number and its unit: `vor (\\d+) tagen`, `(\\d+)天前`."""
+    r"""The words before and behind the number and its unit: `vor (\d+) tagen`, `(\d+)天前`."""
     match = re.fullmatch(r"([^(]*)\(\\d[^)]*\)(?:\\s\*)?(.*)", pattern)
     if not match:
         return
@@ -195,7 +212,9 @@ def _added(phrases: Mapping[str, str]) -> Iterator[tuple[str, Word]]:
                 yield from ((word, Word("#", str(number))) for word in words.split("/"))
             continue
         if kind == "tens":
-            yield from ((word, Word("#", number)) for word, number in (pair.split("=") for pair in texts.split(", ")))
+            yield from (
+                (word, Word("#", number)) for word, number in (pair.split("=") for pair in texts.split(", "))
+            )
             continue
         for text in texts.split(", "):
             tag, english = TAGS.get(kind), kind.removesuffix("_after").removesuffix("_either")
@@ -209,7 +228,11 @@ def _compounds(found: Mapping[tuple[str, ...], Word], tag: str, pairs: str) -> d
     for text, english in (pair.split("=") for pair in pairs.split(", ") if pair):
         for words, word in found.items():
             if word.tag == tag:
-                day = Word("W", f"{word.english} {english}") if tag == "W" else Word("D", f"{english} {word.english}")
+                day = (
+                    Word("W", f"{word.english} {english}")
+                    if tag == "W"
+                    else Word("D", f"{english} {word.english}")
+                )
                 more[(*words[:-1], words[-1] + fold(text))] = day
     return more
 
@@ -220,7 +243,9 @@ def _forms(text: str) -> list[str]:
     return [stem + ending for ending in endings.rstrip(")").split("|")]
 
 
-def _by_first_word(found: Mapping[tuple[str, ...], Word]) -> dict[str, tuple[tuple[tuple[str, ...], Word], ...]]:
+def _by_first_word(
+    found: Mapping[tuple[str, ...], Word],
+) -> dict[str, tuple[tuple[tuple[str, ...], Word], ...]]:
     by_first: dict[str, list[tuple[tuple[str, ...], Word]]] = {}
     for words, word in sorted(found.items(), key=lambda item: len(item[0]), reverse=True):
         by_first.setdefault(words[0], []).append((words[1:], word))
