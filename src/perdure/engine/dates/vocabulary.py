@@ -76,7 +76,7 @@ class Vocabulary:
     words: Mapping[str, tuple[tuple[tuple[str, ...], Word], ...]]
     """By first word: the words after it, longest phrases first, and what they are together."""
     triggers: frozenset[str]
-    """A text without one of these words, and without a number, speaks of no time."""
+    """A text without one of these words, and without a year, speaks of no time."""
     pattern: re.Pattern[str]
     """Finds the words of a text, or those that are known, and numbers."""
     between: re.Pattern[str]
