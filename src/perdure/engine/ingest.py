@@ -14,7 +14,7 @@ from perdure.engine.dates import mentions
 from perdure.engine.salience import AS_IT_IS, ECHOED, echoes, salience
 from perdure.engine.words import analyze
 from perdure.engine.words.analysis import language_of
-from perdure.engine.words.language import LANGUAGES
+from perdure.engine.words.language import CODES, LANGUAGES
 from perdure.ids import new_id
 from perdure.ports import Batch, Entry, Job, Write
 from perdure.types import Memory, Mention, Origin, Turn
@@ -170,5 +170,5 @@ def fingerprint(
 
 
 def _code(flags: int) -> str | None:
-    """The ISO code of a text's language, for the rules that are made for one; None where there are none."""
-    return {"english": "en"}.get(LANGUAGES[language_of(flags)])
+    """The ISO code of a text's language, for the rules that are made for one; None where it is not known."""
+    return CODES.get(LANGUAGES[language_of(flags)])
