@@ -284,9 +284,15 @@ class Store(Protocol):
         ...
 
     async def jobs(
-        self, tenant: str, *, ids: Sequence[str] | None = None, limit: int | None = None
+        self,
+        tenant: str,
+        *,
+        ids: Sequence[str] | None = None,
+        kinds: Sequence[str] | None = None,
+        given_up: bool | None = None,
+        limit: int | None = None,
     ) -> list[Job]:
-        """What is still to be done, oldest first; with `ids`, of these what is there."""
+        """What is still to be done, oldest first; of these ids, of these kinds, given up or not (None: all)."""
         ...
 
     async def keep_job(self, job: Job) -> bool:

@@ -128,6 +128,11 @@ class PartitionIndex:
         placeless[0] = False
         return placeless
 
+    def unembedded(self) -> list[int]:
+        """The rows alive without a vector."""
+        lacking = self.alive.values & ~self._has_vector.values
+        return [int(row) for row in np.flatnonzero(lacking) if row]
+
     def apply(self, rows: Sequence[EntryRow], dead: Iterable[int] = (), *, head: int) -> None:
         """Take in what came to the partition up to the sequence `head`.
 

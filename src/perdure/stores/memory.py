@@ -157,11 +157,23 @@ class InMemoryStore:
         ]
 
     async def jobs(
-        self, tenant: str, *, ids: Sequence[str] | None = None, limit: int | None = None
+        self,
+        tenant: str,
+        *,
+        ids: Sequence[str] | None = None,
+        kinds: Sequence[str] | None = None,
+        given_up: bool | None = None,
+        limit: int | None = None,
     ) -> list[Job]:
         """By the time at which they were made."""
-        held = [job for shelf in self._of(tenant).values() for job in shelf.jobs.values()]
-        wanted = [job for job in held if ids is None or job.id in ids]
+        wanted = [
+            job
+            for shelf in self._of(tenant).values()
+            for job in shelf.jobs.values()
+            if (ids is None or job.id in ids)
+            and (kinds is None or job.kind in kinds)
+            and given_up in (None, job.given_up)
+        ]
         return sorted(wanted, key=lambda job: (job.made_at, job.id))[:limit]
 
     async def keep_job(self, job: Job) -> bool:

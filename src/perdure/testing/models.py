@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from itertools import count
 from typing import Any, Literal, Self, TypeAlias, TypeVar
@@ -154,6 +155,23 @@ class ModelServer:
             if not self._came.wait_for(lambda: self._count() >= requests, timeout):
                 raise TimeoutError(f"{self._count()} of {requests} requests came")
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Answer nothing while this lasts, or until `release`; requests come, and wait."""
+        self._tell(self._open.clear)
+        try:
+            yield
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Answer what waits."""
+        self._tell(self._open.set)
+
+    def _tell(self, function: Callable[[], None]) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(function)
+
     def start(self) -> None:
         """Listen on a free port of loopback; waits until it does."""
         ready = threading.Event()
@@ -181,6 +199,8 @@ class ModelServer:
 
     async def _serve(self, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        self._open = asyncio.Event()
+        self._open.set()
         application = web.Application(client_max_size=1 << 28)
         application.router.add_post("/{path:.*}", self._handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -202,6 +222,7 @@ class ModelServer:
         self._note(self.seen, prompt)
         answer = self._answer(prompt)
         await asyncio.sleep(self.latency(prompt) if callable(self.latency) else self.latency)
+        await self._open.wait()
         if isinstance(answer, Fault) and answer.kind not in ("length", "refusal"):
             return await self._fail(request, dialect, answer)
         return web.json_response(self._reply(dialect, prompt, answer))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from perdure.engine.embedding import lacking, vectors_of
 from perdure.engine.indexes import Indexes
-from perdure.engine.ingest import PROCEDURE
+from perdure.engine.ingest import PROCEDURE, VECTORS
 from perdure.engine.learning.again import Draft, portions
 from perdure.engine.learning.answer import Extraction, Fact, Unreadable, read
 from perdure.engine.learning.lines import Lines
@@ -21,8 +21,10 @@ from perdure.engine.learning.reconcile import Add, Decision, reconcile
 from perdure.engine.learning.surroundings import Surroundings, alike
 from perdure.engine.learning.writing import KEPT, Writing, refinements
 from perdure.engine.turns import Turns
+from perdure.engine.work.attempts import failed
 from perdure.errors import Conflict, ContentRefused, ModelUnavailable, Unavailable
-from perdure.ports import LLM, Batch, Completion, Embedder, Job, Prompt, Store
+from perdure.ids import new_id
+from perdure.ports import LLM, Batch, Completion, Embedder, Job, Prompt, Store, Write
 from perdure.settings import CATEGORIES, Settings
 from perdure.types import Memory, Turn
 
@@ -133,7 +135,7 @@ class Learner:
             if len(forgotten) == len(own):
                 return await self._nothing_left(job)
             extraction, vectors = _without(forgotten, extraction, vectors, len(own))
-            outcome = await self._commit(work, shown, extraction, vectors)
+            outcome = await self._commit(work, shown, extraction, vectors, trouble)
             return replace(outcome, lacking=tuple(trouble))
 
     async def known(self, job_id: str, tenant: str) -> Outcome:
@@ -257,18 +259,31 @@ class Learner:
             decisions, of_text
         )
         writes = [*refinements(own, of_turns, salience=KEPT), *writes]
-        batch = Batch(id=job.id, partition=job.partition, at=now, writes=tuple(writes), done=(job.id,))
         try:
-            await self._store.commit(batch)
+            await self._store.commit(self._result(job, writes, trouble, now))
         except Conflict:
             return Outcome(dropped=("another process has done it meanwhile, or the messages were erased",))
         return Outcome(decisions=decisions, ids=tuple(ids), lacking=tuple(trouble))
+
+    def _result(self, job: Job, writes: Sequence[Write], trouble: Sequence[str], now: datetime) -> Batch:
+        """What a job has led to; without vectors, with the job of making them."""
+        late = Job(id=new_id(), partition=job.partition, kind=VECTORS, turns=job.turns, made_at=now)
+        most = self._settings.job_attempts
+        return Batch(
+            id=job.id,
+            partition=job.partition,
+            at=now,
+            writes=tuple(writes),
+            jobs=tuple(failed(late, reason, now=now, most=most) for reason in trouble),
+            done=(job.id,),
+        )
 
     async def _leave(self, job: Job, own: Sequence[Memory], failure: _Unanswered) -> Outcome:
         """The job stays, and says why; its turns get their vectors all the same."""
         reason = _storable(failure.reason)
         answer = None if failure.answer is None else _storable(failure.answer)
-        await self._store.keep_job(replace(job, attempts=job.attempts + 1, error=reason, answer=answer))
+        most = self._settings.job_attempts
+        await self._store.keep_job(failed(job, reason, now=self._clock(), most=most, answer=answer))
         vectors, _ = await self._embedded([memory.text for memory in own])
         if vectors is not None:
             writes = tuple(refinements(own, vectors, salience=None))
@@ -291,6 +306,7 @@ class Learner:
         shown: Sequence[Memory],
         extraction: Extraction,
         vectors: list[NDArray[np.float32]] | None,
+        trouble: Sequence[str],
     ) -> Outcome:
         """Decide on what is there now, and store it; again from there, when somebody else was first."""
         facts, turns, job, own = extraction.facts, work.turns, work.job, work.own
@@ -310,9 +326,8 @@ class Learner:
             )
             writes, ids = Writing(turns, own, by=self.derived_by, now=now).of(decisions, of_facts)
             writes = [*refinements(own, of_turns, salience=KEPT), *writes]
-            batch = Batch(id=job.id, partition=job.partition, at=now, writes=tuple(writes), done=(job.id,))
             try:
-                await self._store.commit(batch)
+                await self._store.commit(self._result(job, writes, trouble, now))
             except Conflict:
                 if not await self._waits(job.id, job.partition.tenant):
                     return Outcome(dropped=("another process has done it meanwhile",))

@@ -230,7 +230,12 @@ def _refine(shelf: Shelf, write: Write, space: int) -> None:
         shelf.connection.execute(
             "UPDATE memories SET salience = ifnull(?, salience), categories = ifnull(?, categories) "
             "WHERE partition = ? AND ord = ?",
-            (write.salience, write.categories and to_json(list(write.categories)), shelf.id, write.refines),
+            (
+                write.salience,
+                to_json(write.categories) if write.categories else None,
+                shelf.id,
+                write.refines,
+            ),
         )
 
 

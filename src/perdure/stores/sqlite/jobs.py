@@ -37,14 +37,27 @@ def remove(connection: sqlite3.Connection, done: Sequence[str], partition: int) 
 
 
 def listed(
-    connection: sqlite3.Connection, tenant: str, *, ids: Sequence[str] | None, limit: int | None
+    connection: sqlite3.Connection,
+    tenant: str,
+    *,
+    ids: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    given_up: bool | None = None,
+    limit: int | None = None,
 ) -> list[Job]:
-    """A tenant's jobs, oldest first; with `ids`, of these what is there."""
-    among = "" if ids is None else "AND j.id IN (SELECT value FROM json_each(?)) "
+    """A tenant's jobs, oldest first; of these ids, of these kinds, given up or not (None: all)."""
+    conditions, values = ["p.tenant = ?"], [tenant]
+    for column, among in (("id", ids), ("kind", kinds)):
+        if among is not None:
+            conditions.append(f"j.{column} IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(list(among)))
+    if given_up is not None:
+        conditions.append("j.given_up" if given_up else "NOT j.given_up")
     found = connection.execute(
         f"SELECT p.tenant, p.owner, {rows.prefixed(rows.JOB, 'j')} FROM jobs j "
-        f"JOIN partitions p ON p.id = j.partition WHERE p.tenant = ? {among}ORDER BY j.made_at, j.id LIMIT ?",
-        (tenant, *(() if ids is None else (json.dumps(list(ids)),)), -1 if limit is None else limit),
+        f"JOIN partitions p ON p.id = j.partition WHERE {' AND '.join(conditions)} "
+        "ORDER BY j.made_at, j.id LIMIT ?",
+        (*values, -1 if limit is None else limit),
     )
     return [rows.job(Partition(*names), row) for *names, row in ((r[0], r[1], r[2:]) for r in found)]
 

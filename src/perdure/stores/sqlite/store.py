@@ -178,10 +178,18 @@ class SqliteStore:
         return await self._write(lambda c: exports.restore(c, records, entries, space))
 
     async def jobs(
-        self, tenant: str, *, ids: Sequence[str] | None = None, limit: int | None = None
+        self,
+        tenant: str,
+        *,
+        ids: Sequence[str] | None = None,
+        kinds: Sequence[str] | None = None,
+        given_up: bool | None = None,
+        limit: int | None = None,
     ) -> list[Job]:
-        """What is still to be done, oldest first; with `ids`, of these what is there."""
-        return await self._read(lambda c: jobs.listed(c, tenant, ids=ids, limit=limit))
+        """What is still to be done, oldest first."""
+        return await self._read(
+            lambda c: jobs.listed(c, tenant, ids=ids, kinds=kinds, given_up=given_up, limit=limit)
+        )
 
     async def keep_job(self, job: Job) -> bool:
         """Note how an attempt ended."""
@@ -196,7 +204,7 @@ class SqliteStore:
             ids = jobs.claim(
                 connection, tenant, kinds, worker=worker, now=micros(now), until=micros(until), limit=limit
             )
-            return jobs.listed(connection, tenant, ids=ids, limit=None) if ids else []
+            return jobs.listed(connection, tenant, ids=ids) if ids else []
 
         return await self._write(take)
 

@@ -157,7 +157,12 @@ class Life(RuleBasedStateMachine):
         if memory is not None:
             late = entry("late", vectors=b"\x01\x02" * 4)
             write = Write(
-                event="REFINE", memory_id=memory.id, refines=memory.ord, entry=late, salience=salience
+                event="REFINE",
+                memory_id=memory.id,
+                refines=memory.ord,
+                entry=late,
+                salience=salience,
+                categories=("late",)[: pick % 3] if pick % 2 else None,
             )
             self._commit(partition, at=at, writes=(write,))
 

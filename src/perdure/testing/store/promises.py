@@ -320,11 +320,21 @@ class StoreConformance(Jobs, Questions):
             held = Replica()
             held.apply(await store.load(ALICE.partition))
             late = entry("tea", vectors=b"\x01\x02" * 4)
-            refine = Write(event="REFINE", memory_id=memory.id, refines=memory.ord, entry=late, salience=0.25)
+            refine = Write(
+                event="REFINE",
+                memory_id=memory.id,
+                refines=memory.ord,
+                entry=late,
+                salience=0.25,
+                categories=("food",),
+            )
             await change(store, refine)
             held.apply(await store.load(ALICE.partition, since=held.head))
             assert [row.vectors for row in held.rows.values()] == [late.vectors, entry("coffee").vectors]
-            assert await got(store, memory.id) == replace(memory, salience=0.25)
+            assert await got(store, memory.id) == replace(memory, salience=0.25, categories=("food",))
+            nothing = Write(event="REFINE", memory_id=memory.id, refines=memory.ord, categories=())
+            await change(store, nothing)
+            assert (await got(store, memory.id)).categories == ("food",)
             assert [c.event for c in await store.history("default", memory.id)] == ["ADD"]
             await change(store, end(other))
             refine = Write(event="REFINE", memory_id=other.id, refines=other.ord, entry=late, salience=0.0)
