@@ -120,6 +120,18 @@ def test_a_latency_holds_an_answer_up_and_no_other(server):
     assert not waiting.is_alive()
 
 
+def test_while_a_server_is_held_it_gives_nothing_and_then_what_waits(server):
+    made: list[Any] = []
+    with server.held():
+        waiting = threading.Thread(target=lambda: made.append(post(server, input="a")))
+        waiting.start()
+        server.wait_for(1)
+        waiting.join(timeout=0.1)
+        assert made == []
+    waiting.join(timeout=10)
+    assert len(vectors(made[0])) == 1
+
+
 def test_faults_come_in_the_order_told_and_the_last_one_for_ever(server):
     server.embeddings([Fault(status=429, code="rate_limit", headers={"Retry-After": "3"}), None])
     with pytest.raises(HTTPError) as caught:

@@ -91,7 +91,7 @@ def test_a_filter_that_refuses_an_image_makes_no_model_blind(server, make):
 
 
 def test_what_a_model_declines_and_what_is_configured_wrongly_are_told_apart_in_what_is_pending(server, make):
-    memory = make()
+    memory = make(background=False)
     server.answers(
         [
             Fault(status=400, code="content_filter", message="filtered"),
@@ -318,12 +318,13 @@ def test_facts_of_other_runs_do_not_crowd_out_those_that_a_model_is_shown(server
 
 
 def test_a_store_that_was_moved_still_learns_what_it_owes(server, make, tmp_path):
-    old = make()
+    old = make(background=False)
     server.answers("I would rather not say.")
     owed = old.add("I live in Bonn.", user_id="ann", prompt="Only homes.")
     exported = list(old.export_records())
     llm = {"provider": "openai", "model": "m", "base_url": server.openai, "retries": 0}
-    with Memory({"path": str(tmp_path / "new.db"), "embedder": "hash", "llm": llm}) as new:
+    config = {"embedder": "hash", "llm": llm, "settings": {"background": False}}
+    with Memory({"path": str(tmp_path / "new.db"), **config}) as new:
         counts = new.import_records(exported)["imported"]
         assert (counts["jobs"], counts["new"]) == (1, len(exported))
         assert new.pending() == old.pending()
@@ -337,8 +338,25 @@ def test_a_store_that_was_moved_still_learns_what_it_owes(server, make, tmp_path
             assert listed(memory) == ["Ann lives in Bonn."]
 
 
-def test_what_failed_here_too_is_owed_once(server, make, tmp_path):
+def test_what_an_import_brings_is_learned_without_being_asked_for(server, make, tmp_path):
     old = make()
+    server.answers("I would rather not say.")
+    old.add("I live in Bonn.", user_id="ann")
+    exported = list(old.export_records())
+    old.close()  # it would try again
+    exported[-1].pop("due_at")  # or it would be left alone for some seconds
+    server.answers(facts(fact("Ann lives in Bonn.")))
+    before = len(server.seen)
+    llm = {"provider": "openai", "model": "m", "base_url": server.openai, "retries": 0}
+    with Memory({"path": str(tmp_path / "new.db"), "embedder": "hash", "llm": llm}) as new:
+        new.import_records(exported)
+        server.wait_for(before + 1)
+        assert new.flush() == {"pending": 0, "failed": 0}
+        assert listed(new) == ["Ann lives in Bonn."]
+
+
+def test_what_failed_here_too_is_owed_once(server, make):
+    old = make(background=False)
     server.answers("I would rather not say.")
     old.add("I live in Bonn.", user_id="ann")
     exported = list(old.export_records())

@@ -427,4 +427,6 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         counts = await upkeep.imported(
             self._store, records, self._entries_at_hand, self._settings.tenant, tally
         )
+        if counts["jobs"]:
+            self._wake()
         return {"imported": counts, **({"redacted": dict(tally.found)} if tally.found else {})}

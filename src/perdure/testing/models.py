@@ -236,6 +236,7 @@ class ModelServer:
         self._note(self.embedded, asked)
         fault, latency = self._embedding(asked), self.embedding_latency
         await asyncio.sleep(latency(asked) if callable(latency) else latency)
+        await self._open.wait()
         if fault is None or fault.kind == "length":
             most = None if fault is None else len(asked.texts) - 1
             return web.json_response(await embeddings.reply(asked, most=most))
