@@ -85,33 +85,36 @@ class Manner:
         others: dict[str, Any] = {name: value for name, value in options.items() if name not in IDS}
         return cls(ids=_ids(options, {}), takes_metadata=takes_metadata, **others)
 
+    def ours(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call that are the memory's."""
+        names = (*OURS, "metadata") if self.takes_metadata else OURS
+        return {name: arguments[name] for name in names if name in arguments}
+
     def understood(self, arguments: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
         """The memory's part of a call, and the chat's.
 
         Raises:
             MissingScope: nobody is named.
         """
-        chat = dict(arguments)
-        given = {name: chat.pop(name, None) for name in OURS}
+        given = self.ours(arguments)
+        chat = {name: value for name, value in arguments.items() if name not in given}
         if not (ids := _ids(given, self.ids)):
             raise MissingScope(
                 "nobody is named whose memory this is: give user_id, agent_id or run_id to the call, or to the client"
             )
-        metadata = dict(self.metadata or {}) | dict(
-            (self.takes_metadata and chat.pop("metadata", None)) or {}
-        )
+        metadata = {**(self.metadata or {}), **(given.get("metadata") or {})}
         messages = _listed(chat.get("messages"))
         if messages is not None:
             chat["messages"] = messages  # a generator can be read only once
-        top_k = given["top_k"]
+        top_k, limit = given.get("top_k"), given.get("limit")
         return Asked(
             ids=ids,
             question=question(messages or []),
             said=said(messages or []),
             metadata=metadata or None,
-            filters=given["filters"] or self.filters,
-            top_k=self.top_k if top_k is None and given["limit"] is None else top_k,
-            limit=given["limit"],
+            filters=given.get("filters") or self.filters,
+            top_k=self.top_k if top_k is None and limit is None else top_k,
+            limit=limit,
         ), chat
 
 

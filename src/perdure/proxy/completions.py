@@ -17,11 +17,15 @@ class _Remembering(Delegate):
 
     _inner: Any
     _companion: Companion | AsyncCompanion
+    create: Callable[..., Any]
     _STREAM: ClassVar[type[Stream | AsyncStream]]
 
-    def stream(self, *args: Any, **arguments: Any) -> Any:
+    def stream(self, **arguments: Any) -> Any:
         """OpenAI's helper for streams, made with our `create`, where the client has it."""
-        return type(self._inner).stream(self, *args, **arguments)
+        ours = self._companion.manner.ours(arguments)
+        chat = {name: value for name, value in arguments.items() if name not in ours}
+        helper = type(self._inner).stream
+        return helper(Delegate(self, create=partial(self.create, **ours)), **chat)
 
     @property
     def with_raw_response(self) -> Any:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import islice
 from typing import Any, Literal, Self, TypeAlias
 
 from aiohttp import web
 
-from perdure.testing.dialects import DIALECTS, Dialect, Finish
+from perdure.testing.dialects import (
+    DIALECTS,
+    Dialect,
+    Finish,
+    Usage,
+    openai_chunks,
+    openai_tool_calls,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +65,24 @@ class Fault:
     text: str = ""
 
 
-Answer: TypeAlias = str | Mapping[str, Any] | Fault
-"""A text; JSON for it; or a fault."""
+@dataclass(frozen=True)
+class Said:
+    """An answer in OpenAI's dialect, told exactly; who asks for a stream gets it piece by piece, else at once."""
+
+    text: str = ""
+    _: KW_ONLY
+    pieces: Sequence[str] = ()
+    """How the text is streamed; word by word, when left out."""
+    calls: Sequence[tuple[str, str]] = ()
+    """Functions to call: names, each with its arguments as JSON."""
+    latency: float = 0.0
+    """Seconds before each chunk of a stream."""
+    ends: Literal["done", "cut", "error"] = "done"
+    """How a stream ends: as it should; without its last chunks, as the connection ends; or with an error in it."""
+
+
+Answer: TypeAlias = str | Mapping[str, Any] | Fault | Said
+"""A text; JSON for it; a fault; or exactly what is said. A request for a stream gets the text in pieces."""
 Answers: TypeAlias = Answer | Sequence[Answer] | Callable[[SeenPrompt], Answer]
 """One for all requests; one after another, the last one for ever; or what a function makes of each request."""
 
@@ -80,6 +105,8 @@ class ModelServer:
         """Nothing is opened before `start`; `latency` is in seconds, for every answer or by its request."""
         self.seen: list[SeenPrompt] = []
         """Every request, in the order in which they came."""
+        self.left = 0
+        """Streams whose readers went away before the end."""
         self.latency = latency
         self._answers = answers
         self._given = 0
@@ -179,27 +206,63 @@ class ModelServer:
         await asyncio.sleep(self.latency(prompt) if callable(self.latency) else self.latency)
         if isinstance(answer, Fault) and answer.kind not in ("length", "refusal"):
             return await self._fail(request, dialect, answer)
+        if prompt.body.get("stream") and dialect.name == "openai" and not isinstance(answer, Fault):
+            return await self._stream(request, prompt, answer)
         return web.json_response(self._reply(dialect, prompt, answer))
 
     def _answer(self, prompt: SeenPrompt) -> Answer:
         answers = self._answers
         if callable(answers):
             return answers(prompt)
-        if isinstance(answers, str | Mapping | Fault):
+        if isinstance(answers, str | Mapping | Fault | Said):
             return answers
         self._given += 1
         return answers[min(self._given, len(answers)) - 1]
+
+    async def _stream(
+        self, request: web.Request, prompt: SeenPrompt, answer: str | Mapping[str, Any] | Said
+    ) -> web.StreamResponse:
+        said = answer if isinstance(answer, Said) else Said(_text(answer))
+        pieces = said.pieces or re.findall(r"\s*\S+", said.text)
+        events = openai_chunks(pieces, said.calls, prompt.body, self._usage(prompt, said.text))
+        if said.ends != "done":
+            events = islice(events, 1 + len(pieces))
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            for event in events:
+                await asyncio.sleep(said.latency)
+                await response.write(_event(json.dumps(event, ensure_ascii=False)))
+            if said.ends == "error":
+                await response.write(_event('{"error": {"message": "told to fail", "code": 500}}'))
+            elif said.ends == "done":
+                await response.write(_event("[DONE]"))
+            elif request.transport is not None:
+                request.transport.close()
+        except ConnectionError:
+            with self._came:
+                self.left += 1
+                self._came.notify_all()
+        return response
 
     def _reply(self, dialect: Dialect, prompt: SeenPrompt, answer: Answer) -> dict[str, Any]:
         finish: Finish = "stop"
         if isinstance(answer, Fault):
             finish = "length" if answer.kind == "length" else "refusal"
             answer = answer.text
-        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        text = _text(answer)
+        reply = dialect.reply(text, finish, prompt.body, self._usage(prompt, text))
+        if isinstance(answer, Said) and answer.calls:
+            calls = openai_tool_calls(answer.calls)
+            reply["choices"][0]["message"] |= {"content": answer.text or None, "tool_calls": calls}
+            reply["choices"][0]["finish_reason"] = "tool_calls"
+        return reply
+
+    def _usage(self, prompt: SeenPrompt, text: str) -> Usage:
         instructions, content = len(prompt.instructions.split()), len(prompt.content.split())
         known = instructions if prompt.instructions in self._cached else 0
         self._cached.add(prompt.instructions)
-        return dialect.reply(text, finish, prompt.body, (instructions + content, known, len(text.split())))
+        return instructions + content, known, len(text.split())
 
     async def _fail(self, request: web.Request, dialect: Dialect, fault: Fault) -> web.StreamResponse:
         if fault.kind == "status":
@@ -218,6 +281,16 @@ class ModelServer:
         if request.transport is not None:
             request.transport.close()
         return response
+
+
+def _text(answer: str | Mapping[str, Any] | Said) -> str:
+    if isinstance(answer, Said):
+        return answer.text or "".join(answer.pieces)
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+
+
+def _event(data: str) -> bytes:
+    return f"data: {data}\n\n".encode()
 
 
 def _seen(dialect: Dialect, request: web.Request, body: Mapping[str, Any]) -> SeenPrompt:
