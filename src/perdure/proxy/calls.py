@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Self, TypedDict, get_type_hints
 
-from perdure.errors import MissingScope, UnknownArgument
+from perdure.errors import InvalidInput, MissingScope, UnknownArgument
 from perdure.proxy.exchange import question, said
 
 
@@ -95,6 +95,7 @@ class Manner:
 
         Raises:
             MissingScope: nobody is named.
+            InvalidInput: metadata that is none.
         """
         given = self.ours(arguments)
         chat = {name: value for name, value in arguments.items() if name not in given}
@@ -102,7 +103,9 @@ class Manner:
             raise MissingScope(
                 "nobody is named whose memory this is: give user_id, agent_id or run_id to the call, or to the client"
             )
-        metadata = {**(self.metadata or {}), **(given.get("metadata") or {})}
+        metadata = given.get("metadata") or {}
+        if not isinstance(metadata, Mapping):
+            raise InvalidInput(f"metadata is a {type(metadata).__name__}: give a dictionary")
         messages = _listed(chat.get("messages"))
         if messages is not None:
             chat["messages"] = messages  # a generator can be read only once
@@ -111,7 +114,7 @@ class Manner:
             ids=ids,
             question=question(messages or []),
             said=said(messages or []),
-            metadata=metadata or None,
+            metadata={**(self.metadata or {}), **metadata} or None,
             filters=given.get("filters") or self.filters,
             top_k=self.top_k if top_k is None and limit is None else top_k,
             limit=limit,
