@@ -207,6 +207,7 @@ class Client:
         events = Events()
         async for piece in answer.content.iter_any():
             for data in events.feed(piece):
+                self._bound(len(data))
                 yield data
             self._bound(events.waiting)
 

@@ -149,15 +149,17 @@ class ModelServer:
         """Answer like this from now on; a list begins at its beginning."""
         self._answers, self._given = answers, 0
 
-    def wait_for(self, requests: int, *, timeout: float = 10.0) -> None:
-        """Block until so many requests came, answered or not.
+    def wait_for(self, requests: int = 0, *, left: int = 0, timeout: float = 10.0) -> None:
+        """Block until so many requests came, answered or not, and so many readers of streams left.
 
         Raises:
             TimeoutError: they did not, in so many seconds.
         """
         with self._came:
-            if not self._came.wait_for(lambda: len(self.seen) >= requests, timeout):
-                raise TimeoutError(f"{len(self.seen)} of {requests} requests came")
+            if not self._came.wait_for(lambda: len(self.seen) >= requests and self.left >= left, timeout):
+                raise TimeoutError(
+                    f"{len(self.seen)} of {requests} requests came, and {self.left} of {left} readers left"
+                )
 
     def start(self) -> None:
         """Listen on a free port of loopback; waits until it does."""
