@@ -8,10 +8,11 @@ import json
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
@@ -104,10 +105,14 @@ class Client:
             stack, answer = await self._watched(lambda left: self._begun(lane.session, request, left))
             try:
                 async with stack:
-                    async for data in self._events(answer):
-                        if data.strip() == b"[DONE]":
-                            return
-                        yield read(self._subject, answer.status, {}, data, request.hide).body
+                    events = Events()
+                    async for piece in answer.content.iter_any():
+                        for data in events.feed(piece):
+                            self._bound(len(data))
+                            if data.strip() == b"[DONE]":
+                                return
+                            yield read(self._subject, answer.status, {}, data, request.hide).body
+                        self._bound(events.waiting)
             except Passing as failure:
                 raise Unavailable(str(failure)) from failure.__cause__
 
@@ -189,7 +194,7 @@ class Client:
 
         seconds = min(request.timeout, left)
         limits = ClientTimeout(total=seconds, sock_connect=self.options.connect_timeout)
-        async with self._answered(session, request, limits, seconds) as answer:
+        async with self._try(session, request, limits, seconds) as answer:
             return self._understood(answer, await self._bounded(answer), request)
 
     async def _begun(self, session: ClientSession, request: _Request, left: float) -> Begun:
@@ -198,57 +203,52 @@ class Client:
         seconds = min(request.timeout, left)
         limits = ClientTimeout(sock_read=seconds, sock_connect=self.options.connect_timeout)
         async with AsyncExitStack() as stack:
-            answer = await stack.enter_async_context(self._answered(session, request, limits, seconds))
+            answer = await stack.enter_async_context(self._try(session, request, limits, seconds))
             if not 200 <= answer.status < 300:
                 self._understood(answer, await self._bounded(answer), request)
             return stack.pop_all(), answer
 
-    async def _events(self, answer: ClientResponse) -> AsyncIterator[bytes]:
-        events = Events()
-        async for piece in answer.content.iter_any():
-            for data in events.feed(piece):
-                self._bound(len(data))
-                yield data
-            self._bound(events.waiting)
-
-    @asynccontextmanager
-    async def _answered(
-        self, session: ClientSession, request: _Request, limits: ClientTimeout, seconds: float
-    ) -> AsyncIterator[ClientResponse]:
-        """The answer to one try, to be read inside; what goes wrong meanwhile is told in words of ours."""
-        import aiohttp
-
+    def _try(self, session: ClientSession, request: _Request, limits: ClientTimeout, seconds: float) -> _Try:
         if session.closed:  # by another task, while this one waited
             raise Closed(f"The connections to {self._subject} were closed.")
-        try:
-            async with session.post(
-                request.url,
-                data=request.body,
-                headers={"Content-Type": "application/json", **request.headers},
-                timeout=limits,
-                allow_redirects=False,
-                proxy=request.proxy,
-            ) as answer:
-                yield answer
-        except ValueError as error:  # a URL that is none, or names a user beside a key
-            raise ModelUnavailable(f"{self.name} cannot be asked: mend `base_url`, or `api_key`") from error
-        except aiohttp.ConnectionTimeoutError as error:
-            raise Passing(
+        sending = session.post(
+            request.url,
+            data=request.body,
+            headers={"Content-Type": "application/json", **request.headers},
+            timeout=limits,
+            allow_redirects=False,
+            proxy=request.proxy,
+        )
+        return _Try(sending, lambda error: self._meant(error, seconds))
+
+    def _meant(self, error: BaseException, seconds: float) -> Exception | None:
+        """What went wrong with a try, in words of ours; None: it is none of HTTP's matters.
+
+        Args:
+            seconds: that it had.
+        """
+        import aiohttp
+
+        if isinstance(error, ValueError):  # a URL that is none, or names a user beside a key
+            return ModelUnavailable(f"{self.name} cannot be asked: mend `base_url`, or `api_key`")
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return Passing(
                 f"{self._subject} took no connection within {min(seconds, self.options.connect_timeout):.3g} s: is "
                 "`base_url` right?"
-            ) from error
-        except TimeoutError as error:
-            raise Passing(
+            )
+        if isinstance(error, TimeoutError):
+            return Passing(
                 f"{self._subject} gave no answer within {seconds:.3g} s: raise `timeout`, or try again later"
-            ) from error
-        except aiohttp.ClientConnectorError as error:
+            )
+        if isinstance(error, aiohttp.ClientConnectorError):
             system = getattr(error, "os_error", None)  # a refused certificate has none
             reason = getattr(system, "strerror", None) or type(error).__name__
-            raise Passing(
+            return Passing(
                 f"{self._subject} cannot be reached ({reason}): is it running, and is `base_url` right?"
-            ) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise Passing(f"{self._subject} broke the answer off: try again later") from error
+            )
+        if isinstance(error, (aiohttp.ClientError, OSError)):
+            return Passing(f"{self._subject} broke the answer off: try again later")
+        return None
 
     def _understood(self, answer: ClientResponse, content: bytes, request: _Request) -> Reply:
         headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -284,6 +284,33 @@ class _Request:
     hide: tuple[str, ...]
     timeout: float
     """Seconds for one try."""
+
+
+class _Try:
+    """One try and its answer, to be read inside; no generator, as a loop that ends closes those in any order."""
+
+    def __init__(
+        self,
+        sending: AbstractAsyncContextManager[ClientResponse],
+        meant: Callable[[BaseException], Exception | None],
+    ) -> None:
+        self._sending = sending
+        self._meant = meant
+
+    async def __aenter__(self) -> ClientResponse:
+        try:
+            return await self._sending.__aenter__()
+        except Exception as error:
+            if meant := self._meant(error):
+                raise meant from error
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._sending.__aexit__(kind, error, trace)
+        if error is not None and (meant := self._meant(error)):
+            raise meant from error
 
 
 def _proxy(url: str) -> str | None:

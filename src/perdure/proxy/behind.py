@@ -40,6 +40,8 @@ class Reading:
         self._texts: list[str] = []
         self._failed = False
         self.over = asyncio.Event()
+        self.at = datetime.now(UTC)
+        """When it was complete."""
         self.ended = False
         self.held = True
         """Whether there is still somebody who could read on."""
@@ -58,6 +60,7 @@ class Reading:
         """Nothing more comes; what ended once stays as it was. A failure is one if somebody is there to see it."""
         if not self.ended:
             self.ended, self._failed = True, failed and self.held
+            self.at = datetime.now(UTC)
             self._on_loop(self.over.set)
 
     def let_go(self, then: Callable[[], object]) -> None:
@@ -130,7 +133,7 @@ class Behind:
         """
         with suppress(asyncio.CancelledError):
             await reading.over.wait()
-        if not (messages := _exchange(asked, reading.text)):
+        if not (messages := _exchange(asked, reading)):
             return
         key, task = new_id(), asyncio.current_task()
         assert task is not None
@@ -245,13 +248,13 @@ async def _stored(memory: AsyncMemory, asked: Asked, messages: list[dict[str, An
             return
 
 
-def _exchange(asked: Asked, answer: str | None) -> list[dict[str, Any]]:
+def _exchange(asked: Asked, reading: Reading) -> list[dict[str, Any]]:
     """The messages to store: none of an answer that failed, as who asks again says all of it again."""
-    if answer is None:
+    if reading.text is None:
         return []
     messages: list[dict[str, Any]] = [{**message, "timestamp": asked.at} for message in asked.said]
-    if answer.strip():
-        messages.append({"role": "assistant", "content": answer, "timestamp": datetime.now(UTC)})
+    if reading.text.strip():
+        messages.append({"role": "assistant", "content": reading.text, "timestamp": reading.at})
     return messages
 
 

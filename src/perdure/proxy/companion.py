@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from perdure.blocking import blocking
-from perdure.errors import InvalidInput
+from perdure.errors import Closed, InvalidInput
 from perdure.memory import AsyncMemory, Memory
 from perdure.proxy import behind
 from perdure.proxy.behind import Behind, Reading
@@ -62,7 +63,8 @@ class Companion:
 
     def close(self) -> None:
         """Store what is under way, and close the memory if nobody else has it."""
-        _finish(self.memory, self._behind)
+        with suppress(Closed):  # by others, or before
+            _finish(self.memory, self._behind)
         if self._ours:
             self.memory.close()
 

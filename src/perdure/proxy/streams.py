@@ -28,6 +28,8 @@ class Stream(Delegate):
         return self
 
     def __next__(self) -> Any:
+        if not self._let_go.alive:  # it was closed; what comes is not for this reader
+            raise StopIteration
         return self._chunks.next()
 
     def __enter__(self) -> Self:
@@ -60,6 +62,8 @@ class AsyncStream(Delegate):
         return self
 
     async def __anext__(self) -> Any:
+        if not self._let_go.alive:
+            raise StopAsyncIteration
         return await self._chunks.next()
 
     async def __aenter__(self) -> Self:
@@ -153,10 +157,16 @@ class _AsyncChunks:
         """
         step = self._step = self._step or asyncio.create_task(self._fetched())
         try:
-            return await asyncio.shield(step)
-        finally:
-            if step.done():
+            chunk = await asyncio.shield(step)
+        except asyncio.CancelledError:
+            if step.cancelled():  # else the reader was, and what it waited for is kept for the next time
                 self._step = None
+            raise
+        except Exception:
+            self._step = None
+            raise
+        self._step = None
+        return chunk
 
     def let_go(self, *, read_on: bool) -> None:
         """There is no reader any more; this runs wherever the garbage collector strikes."""
