@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from perdure.proxy.calls import Asked
 from perdure.proxy.companion import AsyncCompanion, Companion
 from perdure.proxy.delegate import Delegate
 from perdure.proxy.streams import AsyncStream, Stream
 
+B = TypeVar("B", bound=Companion | AsyncCompanion)
 
-class _Remembering(Delegate):
+
+class _Remembering(Delegate, Generic[B]):
     """What both faces share: what an answer is, and the client's own helpers."""
 
     _inner: Any
-    _companion: Companion | AsyncCompanion
+    _companion: B
     create: Callable[..., Any]
     _STREAM: ClassVar[type[Stream | AsyncStream]]
 
@@ -45,10 +47,9 @@ class _Remembering(Delegate):
         return answer if reading is None else self._STREAM(answer, reading, read_on=read_on)
 
 
-class _Blocking(_Remembering):
+class _Blocking(_Remembering[Companion]):
     """`chat.completions` of a blocking client; what is not here is the client's own."""
 
-    _companion: Companion
     _STREAM = Stream
 
     def parse(self, **arguments: Any) -> Any:
@@ -60,10 +61,9 @@ class _Blocking(_Remembering):
         return self._heard(asked, ask(**chat), streamed=bool(chat.get("stream")))
 
 
-class _Asynchronous(_Remembering):
+class _Asynchronous(_Remembering[AsyncCompanion]):
     """`chat.completions` of an asynchronous client; what is not here is the client's own."""
 
-    _companion: AsyncCompanion
     _STREAM = AsyncStream
 
     async def parse(self, **arguments: Any) -> Any:

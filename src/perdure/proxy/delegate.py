@@ -12,7 +12,7 @@ class Delegate:
         self.__dict__.update(own, _inner=inner)
 
     @property  # type: ignore[misc]  # `isinstance` looks here, and that is meant
-    def __class__(self) -> type[Any]:
+    def __class__(self) -> type[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]  # likewise
         return type(self._inner)
 
     def __getattr__(self, name: str) -> Any:
