@@ -230,6 +230,27 @@ def test_who_asks_faster_than_can_be_stored_waits(server, monkeypatch):
     assert stored == 24
 
 
+def test_what_was_said_first_is_stored_first_however_long_it_takes(server):
+    stored: list[str] = []
+
+    class Unsteady(InMemoryStore):
+        async def commit(self, batch: Any) -> Any:
+            await asyncio.sleep(0.02 if "number 0" in batch.turns[0].text else 0.0)
+            stored.append(batch.turns[0].text)
+            return await super().commit(batch)
+
+    async def run() -> None:
+        async with (
+            Engine(store=Unsteady()) as memory,
+            AsyncPerdure(client=ChatServer(base_url=server.openai), memory=memory) as client,
+        ):
+            for n in range(3):
+                await asked(client, f"Note number {n} is here.", agent_id=f"agent-{n}")
+
+    asyncio.run(run())
+    assert stored == [f"Note number {n} is here." for n in range(3)]
+
+
 # How it ends
 
 

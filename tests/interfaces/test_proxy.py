@@ -605,6 +605,8 @@ def test_closing_perdure_leaves_open_what_was_given(server, tmp_path):
         (lambda: Perdure(client=OpenAI(api_key=KEY), base_url="http://localhost/v1"), "one of them"),
         (lambda: Perdure({}, memory=Memory()), "one of them"),
         (lambda: Perdure(user="maya"), "'user'"),
+        (lambda: Perdure(recall_timeout="soon"), "recall_timeout='soon'"),
+        (lambda: Perdure(recall_timeout=0), "recall_timeout=0"),
     ],
 )
 def test_what_does_not_go_together_is_refused(make, told):
@@ -734,28 +736,6 @@ def test_a_blocking_client_works_inside_a_running_loop(server, tmp_path):
     asyncio.run(cell())
     assert len(side.said()) == 4
     side.close()
-
-
-def test_the_loop_goes_on_while_memories_are_recalled_and_stored(server, tmp_path):
-    side = Side("async own", server, tmp_path)
-    server.answers(Fault("hang"))
-    ticks = 0
-
-    async def run() -> None:
-        nonlocal ticks
-        asked = asyncio.create_task(
-            side.client.chat.completions.create(model="m", messages=[user("hello there")], user_id="maya")
-        )
-        await asyncio.to_thread(server.wait_for, 1)
-        while ticks < 50:  # each needs the loop
-            await asyncio.sleep(0)
-            ticks += 1
-        asked.cancel()
-        await asyncio.gather(asked, return_exceptions=True)
-
-    side.wait(run())
-    side.close()
-    assert ticks == 50
 
 
 def test_the_answer_does_not_wait_for_the_memory(server, tmp_path):

@@ -81,10 +81,8 @@ class _Lane:
 
     tasks: dict[asyncio.Task[None], Reading] = field(default_factory=dict)
     writing: set[asyncio.Task[None]] = field(default_factory=set)
-    locks: WeakValueDictionary[tuple[tuple[str, object], ...], asyncio.Lock] = field(
-        default_factory=WeakValueDictionary
-    )
-    """By scope, so that what was said first is stored first."""
+    locks: WeakValueDictionary[object, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """By partition, so that what was said first is stored first."""
 
 
 class Behind:
@@ -149,7 +147,7 @@ class Behind:
     async def _in_turn(
         self, memory: AsyncMemory, asked: Asked, messages: list[dict[str, Any]], key: str, lane: _Lane
     ) -> None:
-        lock = lane.locks.setdefault(tuple(asked.ids.items()), asyncio.Lock())
+        lock = lane.locks.setdefault(next(iter(asked.ids.items())), asyncio.Lock())
         async with lock:
             try:
                 await _stored(memory, asked, messages, key)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Self, TypedDict, get_type_hints
 
+from perdure.arguments import shown
 from perdure.errors import InvalidInput, MissingScope, UnknownArgument
 from perdure.proxy.exchange import question, said
 
@@ -37,7 +38,8 @@ class Options(Ids, total=False):
     """Whether a streamed answer is read to its end that its reader left: True."""
 
 
-IDS: Final = ("user_id", "agent_id", "run_id", "app_id")
+IDS: Final = ("user_id", "agent_id", "app_id", "run_id")
+"""The first of them that is given says in which partition a memory is."""
 OURS: Final = (*IDS, "filters", "top_k", "limit")
 """Arguments of the memory; no chat has one of these names."""
 
@@ -71,6 +73,16 @@ class Manner:
     finish_streams: bool = True
     takes_metadata: bool = False
     """Whether a call's `metadata` is the memory's; else it is the chat's own argument of that name."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would look like a memory that fails.
+
+        Raises:
+            InvalidInput: a time that is none.
+        """
+        seconds: object = self.recall_timeout
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+            raise InvalidInput(f"recall_timeout={shown(seconds)}: give a number of seconds greater than 0")
 
     @classmethod
     def of(cls, options: Options, *, takes_metadata: bool) -> Self:
