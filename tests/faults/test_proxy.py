@@ -130,24 +130,32 @@ def test_without_its_embedder_a_memory_goes_by_words(server):
     assert "the town of Lisbon" in second
 
 
-def test_a_memory_that_hangs_is_waited_for_only_so_long(server, caplog):
-    async def run() -> None:
-        async with Engine(store=InMemoryStore(), embedder=Broken(None)) as memory:
-            client = AsyncPerdure(
+def test_a_memory_that_hangs_is_waited_for_only_so_long_and_remembers(server, caplog):
+    async def run() -> int:
+        async with (
+            Engine(store=InMemoryStore(), embedder=Broken(None)) as memory,
+            AsyncPerdure(
                 client=ChatServer(base_url=server.openai), memory=memory, recall_timeout=0.05
-            )
+            ) as client,
+        ):
             assert await asked(client) == "I will remember that."
+            await client.flush()
+            return len((await memory.get_all(user_id="maya", show_all=True))["results"])
 
-    asyncio.run(run())
+    assert asyncio.run(run()) == 2
     assert server.seen[0].content == SECRET
     assert "nothing was recalled: it took too long" in caplog.text
 
 
 def test_of_an_error_that_is_not_ours_only_its_name_is_told(server, caplog):
+    class Confused(InMemoryStore):
+        async def commit(self, batch: Any) -> Any:
+            raise RuntimeError(f"cannot store {batch.turns[0].text}")
+
     async def run() -> None:
         broken = Broken(RuntimeError(f"cannot embed {SECRET}"))
         async with (
-            Engine(store=InMemoryStore(), embedder=broken) as memory,
+            Engine(store=Confused(), embedder=broken) as memory,
             AsyncPerdure(client=ChatServer(base_url=server.openai), memory=memory) as client,
         ):
             assert await asked(client) == "I will remember that."
@@ -156,6 +164,24 @@ def test_of_an_error_that_is_not_ours_only_its_name_is_told(server, caplog):
     assert "nothing was recalled: RuntimeError" in caplog.text
     assert "an exchange was not remembered: RuntimeError" in caplog.text
     assert "swordfish" not in caplog.text
+
+
+def test_a_model_that_learns_slowly_holds_up_neither_the_chat_nor_what_is_stored(server, tmp_path):
+    with ModelServer({"facts": [], "relations": []}) as learning, learning.held():
+        config = {
+            "path": str(tmp_path / "memory.db"),
+            "embedder": "none",
+            "llm": {"provider": "openai", "model": "m", "base_url": learning.openai},
+        }
+        with Memory(config) as memory, Perdure(base_url=server.openai, memory=memory) as client:
+            client.chat.completions.create("m", [user("I live in Lisbon.")], user_id="maya")
+            client.flush()
+            assert len(memory.get_all(user_id="maya", show_all=True)["results"]) == 2
+            learning.wait_for(1)
+            learning.release()
+            assert memory.flush() == {"pending": 0, "failed": 0}
+    assert "I live in Lisbon." in learning.seen[0].content
+    assert "I will remember that." in learning.seen[0].content
 
 
 def test_a_memory_that_was_closed_leaves_the_chat_as_it_is(server, tmp_path, caplog):

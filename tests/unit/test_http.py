@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.errors import Closed, ModelUnavailable, Unavailable
+from perdure.errors import Closed, ContentRefused, ModelUnavailable, Unavailable
 from perdure.http import Client, HttpOptions, Refused
 from perdure.http.events import Events
 from perdure.http.replies import LONGEST_MESSAGE, read, shown
@@ -214,6 +214,32 @@ def test_a_failure_that_a_gateway_wraps_into_a_success_is_one():
         body = json.dumps({"error": {"message": "no", "code": code}})
         with pytest.raises(kind, match=r"\(no\)"):
             read("Thing", 200, {}, body.encode(), ())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": "content_filter", "innererror": {"code": "x"}}},
+        {"error": {"code": "400", "innererror": {"code": "ResponsibleAIPolicyViolation"}}},
+        [{"error": {"details": [3, {"reason": "CONTENT_FILTER"}]}}],
+        {"code": "invalid_prompt", "message": "no"},
+        {"detail": "Output blocked by content filtering policy"},
+    ],
+)
+def test_a_content_filter_is_known_wherever_its_code_stands(body):
+    with pytest.raises(ContentRefused, match="content filter declines this"):
+        read("Thing", 400, {}, json.dumps(body).encode(), ())
+    with pytest.raises(Unavailable):
+        read("Thing", 500, {}, json.dumps(body).encode(), ())
+
+
+@pytest.mark.parametrize(
+    "body", [[], 3, {"error": [3]}, {"error": {"details": {"reason": 3}, "innererror": []}}, {"code": 3}]
+)
+def test_an_error_of_another_shape_is_about_no_content(body):
+    with pytest.raises(Refused) as caught:
+        read("Thing", 400, {}, json.dumps(body).encode(), ())
+    assert not isinstance(caught.value, ContentRefused)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"3", b"<html>", b"\xff", b"[" * 100_000])

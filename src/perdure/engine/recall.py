@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 
 from perdure.engine.columns import Rows
+from perdure.engine.dates import question_interval
 from perdure.engine.indexes import Indexes
 from perdure.engine.rank import Ranked, Ranking
 from perdure.engine.scoping import Reach
@@ -97,6 +98,7 @@ class Recall:
             vector: gives the question's embedding, when it is needed.
         """
         query = read_query(ask.text)
+        query = replace(query, when=question_interval(ask.text, ask.now, query.language))
         depth = max(ask.limit, RERANK_DEPTH) if self._reranks(ask) else ask.limit
         partitions = await self.partitions(ask.reach)
         best: list[_Candidate] = []

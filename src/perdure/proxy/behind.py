@@ -232,10 +232,13 @@ async def _room(lane: _Lane) -> None:
 
 
 async def _stored(memory: AsyncMemory, asked: Asked, messages: list[dict[str, Any]], key: str) -> None:
-    """Store messages, once for a key, again where the store was only busy; raises as `add` does."""
+    """Make messages durable, once for a key, again where the store was only busy; raises as `add` does.
+
+    Vectors and facts are the business of the memory's own workers.
+    """
     for attempt in range(ATTEMPTS):
         try:
-            await memory.add(messages, **asked.ids, metadata=asked.metadata, idempotency_key=key)
+            await memory.add(messages, **asked.ids, metadata=asked.metadata, idempotency_key=key, wait=False)
         except Closed:
             raise
         except Unavailable:

@@ -45,6 +45,13 @@ LANGUAGES = (
 )
 """Their places in this list are stored with the texts: add at the end only."""
 
+CODES = {
+    "english": "en", "german": "de", "french": "fr", "spanish": "es", "italian": "it", "portuguese": "pt", "dutch": "nl",
+    "swedish": "sv", "danish": "da", "norwegian": "nb", "finnish": "fi", "romanian": "ro", "hungarian": "hu",
+    "turkish": "tr", "russian": "ru", "greek": "el", "arabic": "ar", "hindi": "hi", "tamil": "ta", "armenian": "hy",
+}  # fmt: skip
+"""ISO 639-1 codes of the languages that have a name here."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Script:
