@@ -358,6 +358,7 @@ async def proxy(job: Job) -> AsyncGenerator[Figures, None]:
                     without += await each_ms([_first_word(plain, question)])
                     with_memories += await each_ms([_first_word(remembering, question, user_id=row.user)])
                     await remembering.flush()
+                    await memory.flush()  # people read before they write again
                 yield {
                     "first_word_ms": median(without),
                     "proxy_ms": median(with_memories) - median(without),
