@@ -70,6 +70,13 @@ LINES = {
     "learn_at_once_s": Line(title="200 such adds at once, of 200 users", unit="s", target=0.8),
     "learn_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
     "learn_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "first_word_ms": Line(
+        title="floor: first word of a streamed answer from a server at 0 ms, p50", unit="ms"
+    ),
+    "proxy_ms": Line(
+        title="the same with memories of {rows:,} rows over 100 users: later by, p50", unit="ms", target=5
+    ),
+    "proxy_p90_ms": Line(title="the same, p90 after p90", unit="ms"),
     "second_process": Line(title="a second process opens the same store", unit="", target="opens"),
 }
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 from aiohttp import web
 
 from perdure.testing import embeddings
-from perdure.testing.dialects import DIALECTS, Dialect, Finish
+from perdure.testing.dialects import (
+    DIALECTS,
+    Dialect,
+    Finish,
+    Usage,
+    openai_chunks,
+    openai_tool_calls,
+)
 from perdure.testing.embeddings import SeenTexts
 
 Seen = TypeVar("Seen")
@@ -62,8 +70,24 @@ class Fault:
     text: str = ""
 
 
-Answer: TypeAlias = str | Mapping[str, Any] | Fault
-"""A text; JSON for it; or a fault."""
+@dataclass(frozen=True)
+class Said:
+    """An answer in OpenAI's dialect, told exactly; who asks for a stream gets it piece by piece, else at once."""
+
+    text: str = ""
+    _: KW_ONLY
+    pieces: Sequence[str] = ()
+    """How the text is streamed; word by word, when left out."""
+    calls: Sequence[tuple[str, str]] = ()
+    """Functions to call: names, each with its arguments as JSON."""
+    latency: float = 0.0
+    """Seconds before each chunk of a stream."""
+    ends: Literal["done", "cut", "error"] = "done"
+    """How a stream ends: as it should; without its last chunks, as the connection ends; or with an error in it."""
+
+
+Answer: TypeAlias = str | Mapping[str, Any] | Fault | Said
+"""A text; JSON for it; a fault; or exactly what is said. A request for a stream gets the text in pieces."""
 Answers: TypeAlias = Answer | Sequence[Answer] | Callable[[SeenPrompt], Answer]
 """One for all requests; one after another, the last one for ever; or what a function makes of each request."""
 Embedding: TypeAlias = Fault | None
@@ -98,6 +122,8 @@ class ModelServer:
         """Every prompt, in the order in which they came."""
         self.embedded: list[SeenTexts] = []
         """Every request for embeddings, in the order in which they came."""
+        self.left = 0
+        """Streams whose readers went away before the end."""
         self.latency = latency
         self.embedding_latency = embedding_latency
         self._answer: Callable[[SeenPrompt], Answer] = _chooser(answers)
@@ -145,15 +171,17 @@ class ModelServer:
         """Give embeddings like this from now on; a list begins at its beginning."""
         self._embedding = _chooser(embeddings)
 
-    def wait_for(self, requests: int, *, timeout: float = 10.0) -> None:
-        """Block until so many requests came, of both kinds together, answered or not.
+    def wait_for(self, requests: int = 0, *, left: int = 0, timeout: float = 10.0) -> None:
+        """Block until so many requests came, of both kinds together, and so many readers of streams left.
 
         Raises:
             TimeoutError: they did not, in so many seconds.
         """
         with self._came:
-            if not self._came.wait_for(lambda: self._count() >= requests, timeout):
-                raise TimeoutError(f"{self._count()} of {requests} requests came")
+            if not self._came.wait_for(lambda: self._count() >= requests and self.left >= left, timeout):
+                raise TimeoutError(
+                    f"{self._count()} of {requests} requests came, and {self.left} of {left} readers left"
+                )
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -225,6 +253,8 @@ class ModelServer:
         await self._open.wait()
         if isinstance(answer, Fault) and answer.kind not in ("length", "refusal"):
             return await self._fail(request, dialect, answer)
+        if prompt.body.get("stream") and dialect.name == "openai" and not isinstance(answer, Fault):
+            return await self._stream(request, prompt, answer)
         return web.json_response(self._reply(dialect, prompt, answer))
 
     async def _embed(self, request: web.Request) -> web.StreamResponse:
@@ -249,16 +279,50 @@ class ModelServer:
             seen.append(request)
             self._came.notify_all()
 
+    async def _stream(
+        self, request: web.Request, prompt: SeenPrompt, answer: str | Mapping[str, Any] | Said
+    ) -> web.StreamResponse:
+        said = answer if isinstance(answer, Said) else Said(_text(answer))
+        pieces = said.pieces or re.findall(r"\s*\S+", said.text)
+        events = openai_chunks(pieces, said.calls, prompt.body, self._usage(prompt, said.text))
+        if said.ends != "done":
+            events = islice(events, 1 + len(pieces))
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            for event in events:
+                await asyncio.sleep(said.latency)
+                await response.write(_event(json.dumps(event, ensure_ascii=False)))
+            if said.ends == "error":
+                await response.write(_event('{"error": {"message": "told to fail", "code": 500}}'))
+            elif said.ends == "done":
+                await response.write(_event("[DONE]"))
+            elif request.transport is not None:
+                request.transport.close()
+        except ConnectionError:
+            with self._came:
+                self.left += 1
+                self._came.notify_all()
+        return response
+
     def _reply(self, dialect: Dialect, prompt: SeenPrompt, answer: Answer) -> dict[str, Any]:
         finish: Finish = "stop"
         if isinstance(answer, Fault):
             finish = "length" if answer.kind == "length" else "refusal"
             answer = answer.text
-        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        text = _text(answer)
+        reply = dialect.reply(text, finish, prompt.body, self._usage(prompt, text))
+        if isinstance(answer, Said) and answer.calls:
+            calls = openai_tool_calls(answer.calls)
+            reply["choices"][0]["message"] |= {"content": answer.text or None, "tool_calls": calls}
+            reply["choices"][0]["finish_reason"] = "tool_calls"
+        return reply
+
+    def _usage(self, prompt: SeenPrompt, text: str) -> Usage:
         instructions, content = len(prompt.instructions.split()), len(prompt.content.split())
         known = instructions if prompt.instructions in self._cached else 0
         self._cached.add(prompt.instructions)
-        return dialect.reply(text, finish, prompt.body, (instructions + content, known, len(text.split())))
+        return instructions + content, known, len(text.split())
 
     async def _fail(self, request: web.Request, dialect: Dialect, fault: Fault) -> web.StreamResponse:
         if fault.kind == "status":
@@ -296,6 +360,16 @@ def _seen(dialect: Dialect, request: web.Request, body: Mapping[str, Any]) -> Se
 
 def _headers(request: web.Request) -> dict[str, str]:
     return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _text(answer: str | Mapping[str, Any] | Said) -> str:
+    if isinstance(answer, Said):
+        return answer.text or "".join(answer.pieces)
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+
+
+def _event(data: str) -> bytes:
+    return f"data: {data}\n\n".encode()
 
 
 def _chooser(answers: Any) -> Callable[[Any], Any]:
