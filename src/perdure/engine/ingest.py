@@ -101,6 +101,7 @@ def revise(memory: Memory, text: str, *, now: datetime) -> tuple[Memory, Entry]:
         version=memory.version + 1,
         recorded_at=now,
         salience=AS_IT_IS,  # somebody took the trouble to write it
+        relations=(),  # the old words stated them
         derived_by=None,
     )
     return revised, entry
