@@ -23,6 +23,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         time.sleep(self.latency)
+        if request.get("stream"):
+            return self._stream(request)
         answer = _completion(request) if "messages" in request else _embeddings(request)
         body = json.dumps(answer).encode()
         self.send_response(200)
@@ -30,6 +32,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        return None
+
+    def _stream(self, request: dict[str, Any]) -> None:
+        """Twenty words at once: what is measured is how soon the first one arrives."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for number in range(20):
+            delta = {"index": 0, "delta": {"content": f"word{number} "}, "finish_reason": None}
+            chunk = {"object": "chat.completion.chunk", "model": request["model"], "choices": [delta]}
+            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        self.wfile.write(b"data: [DONE]\n\n")
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: a line per request would be measured too."""

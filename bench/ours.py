@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,8 @@ from perdure.assemble import parts
 from perdure.engine.learning.prompt import ask
 from perdure.engine.memory import Engine
 from perdure.llms.openai import OpenAIModel
+from perdure.proxy import AsyncPerdure, ChatServer
+from perdure.proxy.chat import AsyncChatClient
 from perdure.types import Scope, Turn
 
 START = """
@@ -344,6 +347,46 @@ async def _spent(embedder: GivenVectors, calls: Iterable[Callable[[], Awaitable[
     return median(took)
 
 
+async def proxy(job: Job) -> AsyncGenerator[Figures, None]:
+    """How much later the first word of an answer comes when memories go before it, with the model of every installation."""
+    rows = workload.rows(job.rows, users=job.users)
+    with fake_openai() as url:
+        plain, server = AsyncChatClient(ChatServer(base_url=url)), ChatServer(base_url=url)
+        async with (
+            AsyncMemory.from_config({"store": store(job)}) as memory,
+            AsyncPerdure(client=server, memory=memory) as remembering,
+            plain,
+        ):
+            await fill(memory, rows)
+            yield {}
+            for number in count():
+                asked = workload.questions(rows, job.calls, seed=number)
+                without, with_memories = [], []
+                for row, question in asked:  # in turns, so that both see the same machine
+                    without += await each_ms([_first_word(plain, question)])
+                    with_memories += await each_ms([_first_word(remembering, question, user_id=row.user)])
+                    await remembering.flush()
+                    await memory.flush()  # people read before they write again
+                yield {
+                    "first_word_ms": median(without),
+                    "proxy_ms": median(with_memories) - median(without),
+                    "proxy_p90_ms": percentile(with_memories, 0.9) - percentile(without, 0.9),
+                }
+
+
+def _first_word(client: Any, question: str, **ids: str) -> Callable[[], Awaitable[object]]:
+    messages = [{"role": "user", "content": question}]
+
+    async def call() -> None:
+        stream = await client.chat.completions.create(model="fake", messages=messages, stream=True, **ids)
+        async for chunk in stream:
+            assert chunk.choices[0].delta.content
+            break
+        await stream.close()
+
+    return call
+
+
 async def two_processes(job: Job) -> AsyncGenerator[Figures, None]:
     async with opened(job) as memory:
         await memory.add("A first one.", user_id="alice", infer=False)
@@ -462,6 +505,7 @@ if __name__ == "__main__":
             "scope": scope,
             "concurrent": concurrent,
             "learn": learn,
+            "proxy": proxy,
             "two_processes": two_processes,
             "cache": cache,
         }

@@ -83,6 +83,13 @@ LINES = {
     "cache_redis_miss_times": Line(
         title="any other search beside a Redis, in times of what it takes without", unit=""
     ),
+    "first_word_ms": Line(
+        title="floor: first word of a streamed answer from a server at 0 ms, p50", unit="ms"
+    ),
+    "proxy_ms": Line(
+        title="the same with memories of {rows:,} rows over 100 users: later by, p50", unit="ms", target=5
+    ),
+    "proxy_p90_ms": Line(title="the same, p90 after p90", unit="ms"),
     "second_process": Line(title="a second process opens the same store", unit="", target="opens"),
 }
 

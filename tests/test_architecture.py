@@ -41,7 +41,9 @@ ALLOWED: dict[str, set[str]] = {
     "testing": VALUES | {"ports", "stores"},
     "evaluate": VALUES,
     "transcripts": VALUES | {"engine"},
-    "compat": VALUES | {"config", "memory"},
+    "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},
+    # of the engine, how memories in a prompt are recognised; all else by the verbs
+    "compat": VALUES | {"config", "memory", "proxy"},
     "cli": VALUES
     | {"assemble", "config", "engine", "evaluate", "memory", "perdure", "stores", "transcripts"},
     # of the stores, what is done to a file that no memory has open: putting a backup in its place
@@ -109,6 +111,17 @@ def test_no_rooms_import_each_other_in_a_circle():
     TopologicalSorter(graph).prepare()  # raises with the circle
 
 
+def test_the_proxy_knows_of_the_engine_only_how_its_blocks_are_recognised():
+    known = {
+        target
+        for path in MODULES
+        if room_of(dotted(path)) == "proxy"
+        for _, target in imports(path)
+        if room_of(target) == "engine"
+    }
+    assert known == {"perdure.engine.recalled"}
+
+
 def test_the_table_itself_keeps_engine_and_providers_apart():
     providers = {"stores", "embedders", "llms", "rerankers", "caches"}
     assert not ALLOWED["engine"] & providers
@@ -135,6 +148,7 @@ def test_a_module_is_short_and_says_in_one_sentence_what_it_is(path):
         ("import perdure", HEAVY | {"asyncio"}),
         ("from perdure import Memory, AsyncMemory", HEAVY - {"numpy"}),
         ("from perdure.compat import mem0", HEAVY - {"numpy"}),
+        ("from perdure.proxy import Perdure, AsyncPerdure, remember", (HEAVY - {"numpy"}) | {"openai"}),
         ("import perdure.cli", HEAVY - {"typer", "rich"}),
     ],
 )

@@ -10,6 +10,7 @@ PerdureError
 ├── ConfigurationError      mend the configuration or the installation
 │   ├── MissingExtra        `pip install 'perdure[...]'` with the extra it names
 │   └── ModelUnavailable    a model is missing or damaged, or its provider refuses the key or the request
+│       └── ContentRefused  a model or its content filter declines these words; nothing else is wrong
 ├── Unavailable             try again later; nothing was lost
 │   ├── StoreBusy           another process held the lock for too long       (also a TimeoutError)
 │   └── Closed              this memory was closed; open another
@@ -70,6 +71,10 @@ class MissingExtra(ConfigurationError):
 
 class ModelUnavailable(ConfigurationError):
     """A model is missing or damaged, or its provider refuses the key or the request."""
+
+
+class ContentRefused(ModelUnavailable):
+    """A model or its provider's content filter declines these words; the configuration is fine for others."""
 
 
 class Unavailable(PerdureError):

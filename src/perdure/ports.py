@@ -38,6 +38,8 @@ class EntryRow(NamedTuple):
     valid_to: int | None
     expires_at: int | None
     said_at: int
+    scope: int = 0
+    """The same number for memories with the same ids, within the partition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,8 @@ class Write:
     - a new memory:   `memory` and `entry`
     - a new version:  `memory`, `replaces`, and `entry` when the text changed (else the old one's is kept)
     - the end of one: `replaces` alone
-    - what became known later of a version that goes on: `refines`, and `entry` or `salience`; no line of history
+    - what became known later of a version that goes on: `refines`, and `entry`, `salience` or `categories`; no line
+      of history
     """
 
     event: Event
@@ -78,8 +81,9 @@ class Write:
     replaces: int | None = None
     """`ord` of the version that this retires; `Conflict` when that is no longer the current one."""
     refines: int | None = None
-    """`ord` of the version that `entry` and `salience` are for; passed over when it has ended meanwhile."""
+    """`ord` of the version that `entry`, `salience` and `categories` are for; passed over when it has ended."""
     salience: float | None = None
+    categories: tuple[str, ...] | None = None
     actor: str | None = None
     reason: str | None = None
 
@@ -89,6 +93,7 @@ class Job:
     """Work on turns that is still to be done: stored with the turns, and removed by the batch that it leads to."""
 
     id: str
+    """That of the batch that brought it, and of the batch that it leads to."""
     partition: Partition
     kind: str
     turns: tuple[str, ...]
@@ -100,6 +105,18 @@ class Job:
     """Why the last attempt failed."""
     answer: str | None = None
     """What a model said that nobody could read."""
+    due_at: datetime | None = None
+    """Not to be tried again before; None: at once."""
+    given_up: bool = False
+    """Not to be tried again unless somebody asks for it."""
+    worker: str | None = None
+    """Who works on it, or did last."""
+    leased_until: datetime | None = None
+    """Until then nobody else takes it."""
+
+    def leased(self, now: datetime) -> bool:
+        """Whether somebody is working on it."""
+        return self.leased_until is not None and self.leased_until > now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +245,7 @@ class Export(NamedTuple):
     """One record of a lossless export, in an order in which it can be imported."""
 
     partition: Partition
-    record: Turn | Memory | Change
+    record: Turn | Memory | Change | Job
 
 
 class Store(Protocol):
@@ -291,13 +308,39 @@ class Store(Protocol):
         ...
 
     async def jobs(
-        self, tenant: str, *, ids: Sequence[str] | None = None, limit: int | None = None
+        self,
+        tenant: str,
+        *,
+        ids: Sequence[str] | None = None,
+        kinds: Sequence[str] | None = None,
+        given_up: bool | None = None,
+        limit: int | None = None,
     ) -> list[Job]:
-        """What is still to be done, oldest first; with `ids`, of these what is there."""
+        """What is still to be done, oldest first; of these ids, of these kinds, given up or not (None: all)."""
         ...
 
     async def keep_job(self, job: Job) -> bool:
-        """Note how an attempt ended (attempts, error, answer); False when the job is not there any more."""
+        """Note how an attempt ended (attempts, error, answer, due_at, given_up), and give the lease back.
+
+        False, and nothing is noted, when the job is not there any more or somebody else than `job.worker` has it.
+        """
+        ...
+
+    async def claim(
+        self, tenant: str, kinds: Sequence[str], *, worker: str, now: datetime, until: datetime, limit: int
+    ) -> list[Job]:
+        """Lease jobs of these kinds that are due to a worker, oldest first.
+
+        Within a partition they are given out in the order in which they were made: none while another worker has one
+        of these kinds there, none before an older one that is not due yet; those given up stand in nobody's way.
+        """
+        ...
+
+    async def extend(self, tenant: str, ids: Sequence[str], *, worker: str, until: datetime) -> None:
+        """Move the end of a worker's leases of these jobs; to a moment that has passed, to give them back."""
+
+    async def written(self, tenant: str, batch_id: str) -> list[Change]:
+        """The history that batches with this id wrote, in their order; the texts of what was erased are None."""
         ...
 
     async def erase(
@@ -332,6 +375,9 @@ class Exports(Protocol):
 
     async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
         """Put exported records in as they were (ids, times, versions, history); known ones are left alone.
+
+        A job is taken in, and nobody has it, as long as it is still to be done here: its turns are there (of some of
+        them, for those), it is not known, and what it leads to is not there either.
 
         `entries` has one for each version, also retired ones, and None for what was erased and what is no memory.
         """
@@ -590,6 +636,7 @@ class LLM(Protocol):
         Raises:
             Unavailable: not now: a time-out, no connection, too many requests, a fault of the server.
             ModelUnavailable: not with this configuration: a wrong key, an unknown model, a refused request.
+            ContentRefused: not these words: it declines to answer, or a content filter does.
         """
         ...
 

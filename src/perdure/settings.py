@@ -66,6 +66,16 @@ class Settings:
     """What a language model is told besides our own instructions, for every add."""
     max_facts: int = 50
     """Facts of one answer of a language model; the rest is dropped, and said so."""
+    background: bool = True
+    """Do what is pending behind the callers' backs, in this process; False leaves it to `perdure worker`."""
+    jobs_at_once: int = 32
+    """So many adds are worked on in the background at the same time."""
+    lease: float = 30.0
+    """Seconds that a job stays with a process that is heard of no more; then another takes it."""
+    job_attempts: int = 8
+    """So often what an add left is tried, each time later, before it is given up."""
+    close_wait: float = 5.0
+    """Seconds that `close` gives to background work in hand; the rest is left to the next process."""
     index_bytes: int = 268_435_456
     """For partition indexes in memory; the least recently used go first."""
     workers: int = 1
@@ -105,6 +115,8 @@ class Settings:
                 "max_query_bytes",
                 "index_bytes",
                 "max_facts",
+                "jobs_at_once",
+                "job_attempts",
                 "workers",
                 "batch_texts",
             ),
@@ -115,7 +127,9 @@ class Settings:
                 raise ValueError(f"{name} is a number from {smallest} on")
 
     def _check_seconds(self) -> None:
-        for name in ("repeat_window", "stale_while", "batch_wait"):
+        if not self.lease > 0:
+            raise ValueError("lease is a number of seconds above 0")
+        for name in ("repeat_window", "close_wait", "stale_while", "batch_wait"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is a number of seconds from 0 on")
         for name, seconds in (self.cache_ttl or {}).items():

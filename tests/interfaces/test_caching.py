@@ -5,6 +5,7 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 
@@ -184,6 +185,28 @@ def test_time_passes_for_cached_answers_too(stage):
         assert len(await texts(memory, show_expired=True)) == 2
         stage.clock.advance(hours=-1)
         assert len(await texts(memory)) == 2
+
+    play(stage, scenario)
+
+
+def test_a_question_about_last_week_asks_about_another_one_a_week_later(stage):
+    async def scenario():
+        memory, plain = stage.engine(), stage.engine(local=False)
+        for day in range(14):
+            said = stage.clock.now - timedelta(days=day)
+            await memory.add(f"Tea number {day}.", user_id="maya", timestamp=said, infer=False)
+        for query in (
+            "Which tea did I have yesterday?",
+            "Which tea since Monday?",
+            "Welcher Tee war gestern?",
+        ):
+            for _ in range(4):
+                asked = {"user_id": "maya", "threshold": 0.0, "explain": True}
+                told = await plain.search(query, **asked)
+                assert await memory.search(query, **asked) == told
+                assert await memory.search(query, **asked) == told
+                stage.clock.advance(hours=9)
+        assert counts(memory)[0] >= 4
 
     play(stage, scenario)
 

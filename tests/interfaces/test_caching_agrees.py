@@ -26,6 +26,9 @@ SUBJECTS = ("tea", "coffee", "trip", "dog", "work")
 USERS, AGENTS = ("ann", "bob"), (None, "cook", "coach")
 ENGINES = ("first", "second")
 
+TIMES = ("", " yesterday", " last week", " since Monday", " gestern", " in January")
+
+times = st.sampled_from(TIMES)
 subjects = st.sampled_from(SUBJECTS)
 engines = st.sampled_from(ENGINES)
 scopes = st.fixed_dictionaries({"user_id": st.sampled_from(USERS), "agent_id": st.sampled_from(AGENTS)})
@@ -41,7 +44,14 @@ reaches = st.sampled_from(
         {},
     ]
 )
-ALWAYS = ({"user_id": "ann"}, {"agent_id": "cook"}, {"filters": {"mood": "good"}}, {}, {"show_expired": True})
+ALWAYS = (
+    ("tea", {"user_id": "ann"}),
+    ("tea yesterday", {"user_id": "ann"}),
+    ("tea", {"agent_id": "cook"}),
+    ("tea", {"filters": {"mood": "good"}}),
+    ("tea", {}),
+    ("tea", {"show_expired": True}),
+)
 wishes = st.fixed_dictionaries(
     {},
     optional={
@@ -176,12 +186,12 @@ class CachesAgree(RuleBasedStateMachine):
                     if not name.startswith(b"#"):
                         self.server.ask("HSET", key, name, b"\xff" * 60)
 
-    @rule(engine=engines, subject=subjects, reach=reaches, wish=wishes, twice=st.booleans())
-    def search(self, engine, subject, reach, wish, twice):
-        asked = {**reach, **wish}
-        told = self.run(self.plain.search(f"my {subject}", **asked))
+    @rule(engine=engines, subject=subjects, when=times, reach=reaches, wish=wishes, twice=st.booleans())
+    def search(self, engine, subject, when, reach, wish, twice):
+        asked, query = {**reach, **wish}, f"my {subject}{when}"
+        told = self.run(self.plain.search(query, **asked))
         for _ in range(1 + twice):
-            assert self.run(self.engines[engine].search(f"my {subject}", **asked)) == told
+            assert self.run(self.engines[engine].search(query, **asked)) == told
 
     @rule(engine=engines, some=st.lists(subjects, max_size=4), reach=reaches)
     def search_many(self, engine, some, reach):
@@ -207,10 +217,10 @@ class CachesAgree(RuleBasedStateMachine):
     @invariant()
     def a_few_questions_are_answered_alike_after_each_step(self):
         """Most of what is cached of them is of before the step."""
-        for reach in ALWAYS:
-            told = self.run(self.plain.search("tea", threshold=0.0, **reach))
+        for query, reach in ALWAYS:
+            told = self.run(self.plain.search(query, threshold=0.0, **reach))
             for memory in self.engines.values():
-                assert self.run(memory.search("tea", threshold=0.0, **reach)) == told
+                assert self.run(memory.search(query, threshold=0.0, **reach)) == told
 
     def teardown(self):
         for memory in (*self.engines.values(), self.plain):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from perdure.testing.models import ModelServer
+
 
 def run(tmp_path: Path, code: str, dialect: str = "mem0") -> str:
     """What a program prints that imports mem0 after `install_as_mem0()`, in a process of its own."""
@@ -190,11 +192,11 @@ def test_the_modules_are_whole(tmp_path: Path) -> None:
             """
 import importlib.util
 import mem0, mem0.configs.base
-for name in ("mem0", "mem0.memory.main", "mem0.configs.base"):
+for name in ("mem0", "mem0.memory.main", "mem0.configs.base", "mem0.proxy.main"):
     print(importlib.util.find_spec(name).name, importlib.import_module(name).__spec__.submodule_search_locations)
 """,
         )
-        == "mem0 []\nmem0.memory.main []\nmem0.configs.base []"
+        == "mem0 []\nmem0.memory.main []\nmem0.configs.base []\nmem0.proxy.main []"
     )
 
 
@@ -232,6 +234,48 @@ from mem0.configs.base import MemoryConfig
 
 try:
     Memory(MemoryConfig(vector_store={"provider": "qdrant", "config": {"host": "localhost"}}))
+except Exception as error:
+    print(error)
+""",
+    )
+
+
+def test_the_proxy_client_remembers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ModelServer("Two particles share one state.") as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.openai)
+        printed = run(
+            tmp_path,
+            """
+from mem0.proxy.main import Mem0
+
+client = Mem0(config={"version": "v1.1"})
+response = client.chat.completions.create(
+    model="gpt-4o-mini",
+    messages=[{"role": "user", "content": "Explain quantum entanglement"}],
+    user_id="u123",
+    agent_id="assistant",
+)
+print(response.choices[0].message.content, response["choices"][0]["message"]["role"])
+client.flush()
+client.chat.completions.create("gpt-4o-mini", [{"role": "user", "content": "Explain entanglement"}], user_id="u123")
+try:
+    client.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "Hello"}])
+except ValueError as error:
+    print(type(error).__name__)
+""",
+        )
+    assert printed == "Two particles share one state. assistant\nMissingScope"
+    assert "share one state" in server.seen[1].content
+
+
+def test_the_proxy_client_says_that_there_is_no_server_yet(tmp_path: Path) -> None:
+    assert "a Perdure server" in run(
+        tmp_path,
+        """
+from mem0.proxy.main import Mem0
+
+try:
+    Mem0(api_key="my-secret-key")
 except Exception as error:
     print(error)
 """,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from perdure.errors import ConfigurationError, ModelUnavailable, Unavailable
+from perdure.errors import ConfigurationError, ContentRefused, ModelUnavailable, Unavailable
 from perdure.llms.anthropic import AnthropicModel
 from perdure.llms.gemini import GeminiModel
 from perdure.llms.openai import OpenAIModel, is_strict
@@ -124,9 +124,47 @@ def test_an_answer_that_was_too_long_is_marked(server, vendor, prompt):
 @pytest.mark.parametrize("vendor", NAMES)
 def test_a_model_that_declines_is_no_empty_answer(server, vendor):
     server.answers(Fault("refusal", text="I will not speak of Ann"))
-    with pytest.raises(ModelUnavailable, match="declines") as caught:
+    with pytest.raises(
+        ContentRefused, match=r"declines .* configuration is fine: try another model"
+    ) as caught:
         ask(model(server, vendor))
     assert "Ann" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "fault"),
+    [
+        ("openai", Fault(status=400, code="content_filter", message="The response was filtered")),
+        ("openai", Fault(status=400, code="content_policy_violation")),
+        ("openai", Fault(status=400, message="The prompt triggered our content management policy")),
+        ("openai", Fault(status=400, message="Content Exists Risk")),
+        ("anthropic", Fault(status=400, message="Output blocked by content filtering policy")),
+    ],
+)
+def test_a_content_filter_is_no_matter_of_configuration(server, vendor, fault):
+    server.answers(fault)
+    with pytest.raises(ContentRefused, match=r"answered 400 .* its content filter declines this; .* is fine"):
+        ask(model(server, vendor), ASKED)
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("vendor", "fault", "advice"),
+    [
+        ("openai", Fault(status=401, code="invalid_api_key"), "look at `api_key`"),
+        ("openai", Fault(status=404, code="model_not_found"), "look at `model`"),
+        ("openai", Fault(status=400, code="model_not_found"), "look at `model`"),
+        ("anthropic", Fault(status=401, code="authentication_error"), "look at `api_key`"),
+        ("anthropic", Fault(status=404, code="not_found_error"), "look at `model`"),
+        ("gemini", Fault(status=400, code="API_KEY_INVALID"), "look at `api_key`"),
+        ("gemini", Fault(status=404, code="NOT_FOUND"), "look at `model`"),
+    ],
+)
+def test_a_wrong_key_and_an_unknown_model_are_told_by_what_to_look_at(server, vendor, fault, advice):
+    server.answers(fault)
+    with pytest.raises(ModelUnavailable, match=advice) as caught:
+        ask(model(server, vendor))
+    assert not isinstance(caught.value, ContentRefused)
 
 
 @pytest.mark.parametrize("vendor", NAMES)

@@ -7,11 +7,14 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, Literal, Protocol, Self, assert_type
 
+from openai import AsyncOpenAI, OpenAI
+
 from perdure import AsyncMemory, Config, Memory, Settings
 from perdure.arguments import verb
 from perdure.blocking import Blocking, blocking
 from perdure.engine.shape import Added, ChangeDict, Context, MemoryDict, Profile, Results
 from perdure.ports import Embedder, Store
+from perdure.proxy import AsyncPerdure, Perdure, remember
 from perdure.registry import EMBEDDERS, STORES
 from perdure.stores.memory import InMemoryStore
 from perdure.stores.sqlite import SqliteStore
@@ -108,3 +111,17 @@ def providers_are_what_their_ports_ask_for() -> None:
     stores: list[Store] = [SqliteStore(path="x.db"), InMemoryStore()]
     embedder: Embedder = HashEmbedder()
     del stores, embedder
+
+
+def a_client_that_remembers_is_of_the_same_type(memory: Memory, other: AsyncMemory) -> None:
+    assert_type(remember(OpenAI(), user_id="sam"), OpenAI)
+    assert_type(remember(AsyncOpenAI(), memory=other, user_id="sam", finish_streams=False), AsyncOpenAI)
+    assert_type(Perdure(client=OpenAI(), memory=memory).memory, Memory)
+    with Perdure({"path": "memory.db"}, base_url="http://localhost:11434/v1", top_k=5) as client:
+        assert_type(client, Perdure)
+        client.chat.completions.create(model="m", messages=[], user_id="sam", temperature=0.0, limit=3)
+
+
+async def likewise_asynchronous(memory: AsyncMemory) -> None:
+    async with AsyncPerdure(memory=memory) as client:
+        await client.chat.completions.create("m", [], user_id="sam", metadata={"a": 1}, stream=True)

@@ -22,7 +22,7 @@ from perdure.filters import parse
 from perdure.ports import Item, Key, Stand
 from perdure.testing.caches import CacheConformance, put, values
 from perdure.testing.strategies import filters
-from perdure.types import Partition
+from perdure.types import Mention, Partition
 
 A, B = Key("g", "a"), Key("h", "b")
 FOREVER = 600.0
@@ -215,14 +215,25 @@ def test_an_answer_comes_back_as_it_was_without_its_marks(result):
     import marshal
 
     form = AnswerForm()
+    when = Mention(
+        text="before May", start=datetime.min.replace(tzinfo=UTC), end=datetime(2026, 5, 1, tzinfo=UTC)
+    )
     answer = Answer(
-        payload=marshal.dumps(result), stands=STANDS, since=1, until=2**62, right_at=1.5, ttl=60.0
+        payload=marshal.dumps(result),
+        stands=STANDS,
+        since=1,
+        until=2**62,
+        language="en",
+        when=when,
+        right_at=1.5,
+        ttl=60.0,
     )
     back = form.unpack(form.pack(answer))
     assert back is not None
     assert marshal.loads(back.payload) == result
     assert (back.stands, back.since, back.until, back.right_at, back.ttl) == (STANDS, 1, 2**62, 1.5, 60.0)
     assert next(iter(back.stands.values())).erasures == 3
+    assert (back.language, back.when) == ("en", when)
 
 
 @given(st.binary(max_size=200))

@@ -316,6 +316,14 @@ def test_no_remembered_text_begins_a_line_or_ends_the_block(lines: list[Line]) -
     assert made.text.count("<") == (2 if lines else 0)
 
 
+@given(texts(), st.sampled_from(["id", "role"]))
+def test_neither_an_id_nor_a_role_that_was_imported_can_pose_as_what_we_write(text: str, field: str) -> None:
+    odd = memory("tea", **{field: text or "x"})
+    written = Form(names={odd.id: odd.id}).line(line(odd))
+    assert len(written.splitlines()) == 1
+    assert written == f'[{label(odd.id)}] 2025-03-01, {label(odd.role)}: "tea"'
+
+
 @given(compositions())
 def test_an_xml_parser_gives_back_our_structure_and_the_texts(lines: list[Line]) -> None:
     made = compose(lines, {}, budget=10**6, count=len, form=form(*lines, xml=True))

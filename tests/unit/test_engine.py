@@ -501,13 +501,37 @@ def test_without_its_model_a_memory_keeps_and_finds_by_words_and_says_so(run: An
 
     async def scenario(memory: Engine, clock: Clock) -> None:
         added = await memory.add("I like green tea", user_id="maya")
-        assert "reindex" in added["receipt"]["pending"][0]
+        assert "tried again later" in added["receipt"]["pending"][0]
         answer = await memory.search("green tea", user_id="maya")
         assert [result["memory"] for result in answer["results"]] == ["I like green tea"]
         assert "words alone" in answer["notes"][0]
         assert "model" in (await memory.doctor())["problems"][0]
 
     run(scenario, embedder=Gone(dimensions=64))
+
+
+def test_a_question_without_a_vector_is_ranked_as_where_there_are_none(run: Any) -> None:
+    gone: list[bool] = []
+
+    class Goes(HashEmbedder):
+        async def embed(self, texts: Any) -> Any:
+            if gone:
+                raise errors.Unavailable("not now")
+            return await super().embed(texts)
+
+    texts = ["I like green tea", "Tea is grown in Assam", "The green line is closed"]
+    told: list[Any] = []
+
+    async def scenario(memory: Engine, clock: Clock) -> None:
+        await memory.add(texts, user_id="maya")
+        gone.append(True)
+        found = (await memory.search("green tea", user_id="maya", threshold=0.0))["results"]
+        told.append([(result["memory"], result["score"]) for result in found])
+        gone.clear()
+
+    run(scenario, embedder=Goes(dimensions=64))
+    run(scenario, embedder=None)
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("run", ["sqlite"], indirect=True)

@@ -166,6 +166,16 @@ def test_relations_that_facts_state_end_with_them(run: Any) -> None:
     run(scenario, llm=Answers(answer("Porto"), answer("Lisbon", replaces=1)))
 
 
+def test_a_fact_with_other_words_states_no_more_what_the_old_ones_did(run: Any) -> None:
+    async def scenario(memory: Engine) -> None:
+        added = await memory.add("I have a flat in Porto now!", user_id="maya")
+        await memory.update(added["results"][0]["id"], "Maya lives in Faro.")
+        edges = (await memory.graph(user_id="maya", entity="Maya"))["relations"]
+        assert not any(edge["stated"] for edge in edges)
+
+    run(scenario, llm=Answers(answer("Porto")))
+
+
 def test_a_search_tells_the_relations_of_what_it_found_each_once(run: Any) -> None:
     async def scenario(memory: Engine) -> None:
         await memory.add("I have a flat in Porto now!", user_id="maya")

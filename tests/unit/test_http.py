@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
@@ -17,11 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.errors import Closed, ModelUnavailable, Unavailable
+from perdure.errors import Closed, ContentRefused, ModelUnavailable, Unavailable
 from perdure.http import Client, HttpOptions, Refused
+from perdure.http.events import Events
 from perdure.http.replies import LONGEST_MESSAGE, read, shown
 from perdure.http.retries import LONGEST_WAIT, Breaker, asked_to_wait, pause
-from perdure.testing.models import Fault, ModelServer
+from perdure.testing.models import Fault, ModelServer, Said
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 KEY = "sk-a-very-secret-key-0123456789"
@@ -82,6 +84,92 @@ def test_a_whole_url_goes_over_the_base(server):
     assert reply.status == 200
 
 
+# An answer in events
+
+
+@given(
+    st.lists(st.text()),
+    st.lists(st.integers(min_value=1, max_value=7)),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_events_are_the_same_however_their_bytes_are_parted(texts, sizes, line_end):
+    lines = [line for text in texts for line in (": a comment", f"data: {json.dumps(text)}", "")]
+    content = (line_end.join([*lines, "data: half"])).encode()
+    events, found = Events(), []
+    for size in itertools.cycle([*sizes, 5]):
+        piece, content = content[:size], content[size:]
+        found += events.feed(piece)
+        if not content:
+            break
+    assert [json.loads(data) for data in found] == texts
+    assert events.waiting
+
+
+def test_an_event_may_have_several_lines():
+    assert list(Events().feed(b"event: x\ndata: a\ndata:b\nid: 3\n\n\n\ndata: c\r\n\r\n")) == [b"a\nb", b"c"]
+
+
+async def streamed(thing: Client, **how) -> list[str]:
+    payload_ = {**payload(), "stream": True}
+    events = thing.events("/chat/completions", payload_, **how)
+    return [event["choices"][0]["delta"].get("content", "") async for event in events]
+
+
+def test_events_come_one_after_another(server):
+    server.answers("Grüße aus 北京")
+    assert "".join(asyncio.run(streamed(client(server)))) == "Grüße aus 北京"
+
+
+def test_a_stream_that_has_not_begun_is_tried_again(server):
+    server.answers([Fault(), Fault("drop"), "hello"])
+    assert "".join(asyncio.run(streamed(client(server)))) == "hello"
+    assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize("ends", ["cut", "error"])
+def test_a_stream_that_breaks_off_is_unavailable_and_not_tried_again(server, ends):
+    server.answers(Said("one two three", ends=ends))
+    with pytest.raises(Unavailable):
+        asyncio.run(streamed(client(server)))
+    assert len(server.seen) == 1
+
+
+def test_a_stream_that_is_refused_says_so(server):
+    server.answers(Fault(status=401, message=f"bad key {KEY}"))
+    with pytest.raises(Refused) as caught:
+        asyncio.run(streamed(client(server), headers={"Authorization": f"Bearer {KEY}"}))
+    assert KEY not in str(caught.value)
+
+
+def test_who_stops_reading_gives_the_connection_back(server):
+    async def run() -> None:
+        thing = client(server, concurrency=1)
+        events = thing.events("/chat/completions", {**payload(), "stream": True})
+        await anext(events)
+        await events.aclose()
+        await asyncio.to_thread(server.wait_for, left=1)
+        server.answers("again")
+        assert (await post(thing)).status == 200
+        await thing.aclose()
+
+    server.answers(Said("word " * 500, latency=0.005))
+    asyncio.run(run())
+
+
+def test_a_stream_that_hangs_is_a_time_out_however_long_it_went_on(server):
+    server.answers(Said("a b c d e f g h", latency=0.05))
+    assert len(asyncio.run(streamed(client(server), seconds=0.2))) == 10  # together longer than that
+    server.answers(Said("a b", latency=5))
+    with pytest.raises(Unavailable, match=r"no answer within 0\.2 s"):
+        asyncio.run(streamed(client(server, retries=0), seconds=0.2))
+
+
+def test_an_endless_event_is_not_read(server):
+    server.answers(Said(pieces=["x" * 1_000]))
+    with pytest.raises(ModelUnavailable, match="max_answer_bytes"):
+        asyncio.run(streamed(client(server, max_answer_bytes=500)))
+
+
 # Trying again
 
 
@@ -126,6 +214,32 @@ def test_a_failure_that_a_gateway_wraps_into_a_success_is_one():
         body = json.dumps({"error": {"message": "no", "code": code}})
         with pytest.raises(kind, match=r"\(no\)"):
             read("Thing", 200, {}, body.encode(), ())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": "content_filter", "innererror": {"code": "x"}}},
+        {"error": {"code": "400", "innererror": {"code": "ResponsibleAIPolicyViolation"}}},
+        [{"error": {"details": [3, {"reason": "CONTENT_FILTER"}]}}],
+        {"code": "invalid_prompt", "message": "no"},
+        {"detail": "Output blocked by content filtering policy"},
+    ],
+)
+def test_a_content_filter_is_known_wherever_its_code_stands(body):
+    with pytest.raises(ContentRefused, match="content filter declines this"):
+        read("Thing", 400, {}, json.dumps(body).encode(), ())
+    with pytest.raises(Unavailable):
+        read("Thing", 500, {}, json.dumps(body).encode(), ())
+
+
+@pytest.mark.parametrize(
+    "body", [[], 3, {"error": [3]}, {"error": {"details": {"reason": 3}, "innererror": []}}, {"code": 3}]
+)
+def test_an_error_of_another_shape_is_about_no_content(body):
+    with pytest.raises(Refused) as caught:
+        read("Thing", 400, {}, json.dumps(body).encode(), ())
+    assert not isinstance(caught.value, ContentRefused)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"3", b"<html>", b"\xff", b"[" * 100_000])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.engine.index import PartitionIndex
-from perdure.engine.rank import DEFAULT_THRESHOLD, WITH_VECTORS, WORDS_ONLY, Ranked, Recipe, rank
+from perdure.engine.rank import DEFAULT_THRESHOLD, WITH_VECTORS, WORDS_ONLY, Ranked, Ranking, Recipe, rank
 from perdure.engine.words import analyze, read_query
 from perdure.engine.words.analysis import SHORT_QUESTION, STANDING, TELLS_TIME
 from perdure.ports import EntryRow
@@ -276,3 +276,12 @@ def test_a_query_without_words_finds_nothing_in_particular(query: str) -> None:
 
 def test_an_empty_index_has_no_answers() -> None:
     assert rank(PartitionIndex(2), read_query("puppy"), np.ones(2, np.float32)).rows.tolist() == []
+
+
+def test_a_ranking_stands_until_its_index_changes_or_the_vector_is_not_what_was_expected():
+    index = indexed(*(row(number, text) for number, text in enumerate(TEXTS, 1)), dimensions=2)
+    rankings = {kind: Ranking(index, read_query(QUERIES[0]), with_vectors=kind) for kind in (True, False)}
+    for kind, ranking in rankings.items():
+        assert (ranking.stands(with_vectors=kind), ranking.stands(with_vectors=not kind)) == (True, False)
+    index.apply([], [1], head=len(TEXTS) + 1)
+    assert not any(ranking.stands(with_vectors=kind) for kind, ranking in rankings.items())

@@ -13,7 +13,7 @@ import pytest
 
 from perdure.engine.records import MAX_BYTES, from_record, from_records, to_record
 from perdure.errors import InvalidInput
-from perdure.ports import Export
+from perdure.ports import Export, Job
 from perdure.types import Change, Claim, Memory, Mention, Partition, Relation, Scope, Turn
 
 WHEN = datetime(2025, 5, 1, 9, tzinfo=UTC)
@@ -68,15 +68,29 @@ CHANGE = Change(
     reason="asked",
     write_id="w1",
 )
-RECORDS = (TURN, MEMORY, CHANGE)
+JOB = Job(
+    id="w1",
+    partition=ALICE,
+    kind="facts",
+    turns=("m1", "m2"),
+    made_at=WHEN,
+    options={"prompt": "Only food."},
+    attempts=2,
+    error="no answer",
+    answer="{",
+    due_at=WHEN,
+    given_up=True,
+)
+RECORDS = (TURN, MEMORY, CHANGE, JOB)
+NOT_TOLD = {(Job, "partition"), (Job, "worker"), (Job, "leased_until")}
 
 
-def record_of(record: Turn | Memory | Change, **changed: object) -> dict[str, Any]:
+def record_of(record: Turn | Memory | Change | Job, **changed: object) -> dict[str, Any]:
     return {**to_record(Export(ALICE, record)), **changed}
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_a_record_comes_back_from_json_as_it_was(record: Turn | Memory | Change) -> None:
+def test_a_record_comes_back_from_json_as_it_was(record: Turn | Memory | Change | Job) -> None:
     text = json.dumps(record_of(record))
     assert from_record(json.loads(text), "t", 1) == Export(ALICE, record)
 
@@ -105,9 +119,10 @@ def test_a_record_goes_to_nobody_but_the_owner_whom_its_scope_names(
 @pytest.mark.parametrize(
     "owner", ["alice", "", None, 5, "user:", "user: a", "user:a\n", "team:x", "user:" + "x" * 257]
 )
-def test_a_change_names_an_owner_that_can_be(owner: object) -> None:
+@pytest.mark.parametrize("record", [CHANGE, JOB])
+def test_a_change_and_a_job_name_an_owner_that_can_be(record: Change | Job, owner: object) -> None:
     with pytest.raises(InvalidInput, match="line 3: owner"):
-        from_record(record_of(CHANGE, owner=owner), "t", 3)
+        from_record(record_of(record, owner=owner), "t", 3)
 
 
 CIRCLE: list[Any] = []
@@ -118,7 +133,7 @@ NO_MOMENT: tuple[object, ...] = (5, [], "soon", "2025-13-01")
 NO_WHOLE = (0, -1, "x", 1.0, True, 10**30)
 NO_CHOICE: tuple[object, ...] = ("zz", 5, [], "")
 NO_OBJECT = (5, [1], {1: 2}, {"a": CIRCLE}, {"a": 2**64}, {"a": float("nan")})
-REFUSED: list[tuple[Turn | Memory | Change, str, tuple[object, ...]]] = [
+REFUSED: list[tuple[Turn | Memory | Change | Job, str, tuple[object, ...]]] = [
     *((TURN, name, NO_TEXT) for name in ("text", "speaker")),
     *((TURN, name, NO_ID) for name in ("id", "session")),
     *((TURN, name, NO_MOMENT) for name in ("said_at", "recorded_at")),
@@ -145,19 +160,33 @@ REFUSED: list[tuple[Turn | Memory | Change, str, tuple[object, ...]]] = [
     (CHANGE, "at", NO_MOMENT),
     *((CHANGE, name, NO_ID) for name in ("memory_id", "write_id")),
     *((CHANGE, name, NO_TEXT) for name in ("old_text", "new_text", "actor", "reason")),
+    *((JOB, name, NO_ID) for name in ("id", "kind")),
+    *((JOB, name, NO_TEXT) for name in ("error", "answer")),
+    *((JOB, name, NO_MOMENT) for name in ("made_at", "due_at")),
+    (JOB, "turns", (5, "abc", [5], [""])),
+    (JOB, "options", NO_OBJECT),
+    (JOB, "attempts", (-1, "x", 1.0, True, 10**30)),
+    (JOB, "given_up", (0, 1, "true", None, [])),
 ]
 
 
 def test_every_field_is_examined() -> None:
     examined = {(type(record), name) for record, name, _ in REFUSED} | {(Turn, "scope")}
-    assert examined == {(type(record), field.name) for record in RECORDS for field in fields(record)}
+    known = {(type(record), field.name) for record in RECORDS for field in fields(record)}
+    assert examined == known - NOT_TOLD
+
+
+def test_a_job_is_told_without_who_works_on_it() -> None:
+    leased = replace(JOB, worker="one", leased_until=WHEN)
+    assert record_of(leased) == record_of(JOB)
+    assert record_of(JOB)["owner"] == "user:alice"
 
 
 @pytest.mark.parametrize(
     ("record", "name", "values"), REFUSED, ids=lambda part: part if isinstance(part, str) else ""
 )
 def test_what_a_field_cannot_hold_is_refused_by_line_and_field(
-    record: Turn | Memory | Change, name: str, values: tuple[object, ...]
+    record: Turn | Memory | Change | Job, name: str, values: tuple[object, ...]
 ) -> None:
     for value in values:
         with pytest.raises(InvalidInput, match=f"line 3: {name}: "):
@@ -170,10 +199,11 @@ def test_what_may_be_absent_may_be_null() -> None:
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_what_is_needed_may_not_be_missing(record: Turn | Memory | Change) -> None:
+def test_what_is_needed_may_not_be_missing(record: Turn | Memory | Change | Job) -> None:
     plain = record_of(record)
-    del plain["memory_id" if isinstance(record, Change) else "text"]
-    with pytest.raises(InvalidInput, match=r"line 3: (memory_id|text) is missing"):
+    needed = {Change: "memory_id", Job: "turns"}.get(type(record), "text")
+    del plain[needed]
+    with pytest.raises(InvalidInput, match=f"line 3: {needed} is missing"):
         from_record(plain, "t", 3)
 
 

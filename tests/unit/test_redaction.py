@@ -238,6 +238,9 @@ def test_imports_are_redacted_with_their_history(tmp_path: Path) -> None:
         await memory.update(str(added["results"][0]["id"]), f"{SECRETS} Soon.")
         records = await exported(memory)
         assert "4111" in str(records)
+        owed = {"turns": [added["results"][0]["id"]], "kind": "facts", "made_at": "2025-01-01"}
+        owed |= {"answer": SECRETS, "error": SECRETS}
+        records.append({"perdure": 1, "type": "job", "id": "j", "owner": "user:maya", **owed})
         store = SqliteStore(path=tmp_path / "other.db")
         async with Engine(store=store, settings=Settings(redact=ALL)) as other:
             done = await other.import_records(records)
@@ -245,6 +248,7 @@ def test_imports_are_redacted_with_their_history(tmp_path: Path) -> None:
             kept = str(await exported(other))
             assert "4111" not in kept
             assert f"{HIDDEN} Soon." in kept
+            assert [(job["answer"], job["error"]) for job in await other.pending()] == [(HIDDEN, HIDDEN)]
 
     run(scenario, settings=Settings())
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
@@ -175,3 +178,22 @@ def test_a_query_names_each_stem_once() -> None:
     assert query.asks_when
     assert query.first_person
     assert [day.isoformat() for day in query.days] == ["2023-05-07"]
+
+
+def test_every_process_takes_a_text_for_the_same_language() -> None:
+    """Of "la casa de Maria" five languages say the same; the hashes of texts differ by process."""
+    program = (
+        "from perdure.engine.words.language import detect; "
+        "print([detect(text.split()) for text in ('la casa de maria', 'que la vida', 'un la de se', 'die in der')])"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in "1234"
+    }
+    assert len(told) == 1

@@ -76,33 +76,6 @@ def reindex(path: StorePath = None, config: ConfigFile = None, machine: Json = F
     output.say(machine, made, views.reindexed)
 
 
-@app.command(rich_help_panel=PANEL)
-def pending(path: StorePath = None, config: ConfigFile = None, machine: Json = False) -> None:
-    """Show what is still to be learned, and why it was not."""
-    output.say(machine, call(Where(path, config), lambda memory: memory.pending()), views.pending)
-
-
-@app.command(rich_help_panel=PANEL)
-def retry(
-    event_id: Annotated[
-        str | None,
-        typer.Argument(metavar="EVENT_ID", help="Of one add; all, when left out.", show_default=False),
-    ] = None,
-    path: StorePath = None,
-    config: ConfigFile = None,
-    machine: Json = False,
-) -> None:
-    """Learn now what is pending.
-
-    The exit code is 5 when some of it is pending still.
-    """
-    with output.progress("Learning", machine=machine):
-        done = call(Where(path, config), lambda memory: memory.retry(event_id))
-    output.say(machine, done, views.retried)
-    if done["pending"]:
-        raise typer.Exit(5)
-
-
 @app.command("re-extract", rich_help_panel=PANEL)
 def re_extract(
     *,

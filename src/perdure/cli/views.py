@@ -36,17 +36,34 @@ def added(answer: Mapping[str, Any]) -> RenderableType:
 
 
 def pending(jobs: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """What is still to be learned, oldest first."""
+    """What is still to be done, oldest first."""
     if not jobs:
         return line(("Nothing is pending.", DIM))
     rows = []
     for job in jobs:
         whose = next(job[name] for name in ("user_id", "agent_id", "app_id", "run_id") if job[name])
         tried = f"tried {_counted(job['attempts'], 'time')}" if job["attempts"] else "not tried yet"
+        tried += {"FAILED": ", given up", "RUNNING": ", being worked on"}.get(job["status"], "")
         rows.append(line(f"{job['event_id']}  {whose}, {_counted(len(job['turns']), 'message')}, {tried}"))
         if job["error"]:
             rows.append(line(("  " + job["error"], "yellow")))
     return Group(*rows)
+
+
+def event(told: Mapping[str, Any]) -> RenderableType:
+    """What has become of an add, and what it made."""
+    colour = {"SUCCEEDED": GOOD, "FAILED": BAD}.get(told["status"], "yellow")
+    rows = [line((told["status"], colour), f"  {told['event_id']}, {told['made_at']}")]
+    if told["error"]:
+        rows.append(line(("  " + told["error"], "yellow")))
+    rows += [line(f"  {result['event']}  {result['memory']}") for result in told["results"]]
+    return Group(*rows)
+
+
+def flushed(left: Mapping[str, int]) -> RenderableType:
+    """How much is left after all was tried."""
+    mark = ("… ", "yellow") if left["pending"] else ("✓ ", GOOD)
+    return line(mark, f"{left['pending']} pending, {left['failed']} given up")
 
 
 def reextracted(made: Mapping[str, Any]) -> RenderableType:

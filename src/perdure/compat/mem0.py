@@ -16,11 +16,20 @@ from perdure.compat.mem0_config import MemoryConfig, translated
 from perdure.compat.mem0_strict import refuse
 from perdure.config import Config
 from perdure.errors import ConfigurationError, InvalidInput, NotFound
+from perdure.proxy.client import Perdure
 
 Dialect: TypeAlias = Literal["mem0", "mem0-2"]
 """`mem0` takes the arguments of both generations; `mem0-2` refuses what mem0 2.x refuses."""
 
-_MODULES = ("mem0", "mem0.memory", "mem0.memory.main", "mem0.configs", "mem0.configs.base")
+_MODULES = (
+    "mem0",
+    "mem0.memory",
+    "mem0.memory.main",
+    "mem0.configs",
+    "mem0.configs.base",
+    "mem0.proxy",
+    "mem0.proxy.main",
+)
 _VERBS = ("add", "search", "get", "get_all", "update", "delete", "delete_all", "history", "reset")
 _LLM_ONLY = ("memory_type", "prompt")
 
@@ -111,8 +120,21 @@ class AsyncMemory(perdure.memory.AsyncMemory):
         super().__init__(translated(config))
 
 
+class Mem0(Perdure):
+    """mem0's proxy client: chat completions that remember."""
+
+    def __init__(
+        self,
+        config: MemoryConfig | Config | Mapping[str, Any] | None = None,
+        api_key: str | None = None,
+        host: str | None = None,
+    ) -> None:
+        """From mem0's configuration, or Perdure's; the chat is where `OPENAI_BASE_URL` says, or OpenAI."""
+        super().__init__(translated(config), api_key, host)
+
+
 def install_as_mem0(compat: Dialect = "mem0") -> None:
-    """Make `from mem0 import Memory, AsyncMemory` mean Perdure, in this process.
+    """Make `from mem0 import Memory, AsyncMemory` mean Perdure, and `mem0.proxy.main.Mem0` too, in this process.
 
     Args:
         compat: `mem0` takes both generations' arguments; `mem0-2` raises where mem0 2.x raises.
@@ -133,7 +155,11 @@ def install_as_mem0(compat: Dialect = "mem0") -> None:
         module = module_from_spec(spec)
         module.__doc__ = "Perdure, under mem0's name."
         vars(module).update(
-            __perdure__=True, Memory=Memory, AsyncMemory=AsyncMemory, MemoryConfig=MemoryConfig
+            __perdure__=True,
+            Memory=Memory,
+            AsyncMemory=AsyncMemory,
+            MemoryConfig=MemoryConfig,
+            Mem0=Mem0,
         )
         sys.modules[name] = module
         parent, _, child = name.rpartition(".")

@@ -5,36 +5,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from perdure.arguments import shown
-from perdure.engine import ingest, receipts, requests
+from perdure.engine import ingest, requests
 from perdure.engine.caching import Caching
 from perdure.engine.caching.answers import Asked, Make
 from perdure.engine.categories import Categories
 from perdure.engine.embedding import kept, lacking, vectors_of
 from perdure.engine.indexes import Indexes
-from perdure.engine.messages import Heard
 from perdure.engine.rank import DEFAULT_THRESHOLD
 from perdure.engine.recall import Ask, Hit, Recall, Seen, together
 from perdure.engine.redaction import Rules
 from perdure.engine.scoping import Reach, reach
 from perdure.engine.shape import (
-    Added,
+    EventDict,
     MemoryDict,
     Results,
+    done_dict,
+    event_dict,
     memory_dict,
     relation_dicts,
 )
 from perdure.engine.turns import Turns
 from perdure.engine.words import ANALYZER_VERSION
+from perdure.engine.work.vectors import LateVectors
+from perdure.engine.work.worker import Do, Worker
 from perdure.errors import (
     Closed,
-    ConfigurationError,
     Conflict,
-    InvalidInput,
     ModelUnavailable,
     NotFound,
     Unavailable,
@@ -112,7 +113,18 @@ class Core:
         self._reranker = reranker
         self._llm = llm
         self._learner = self._made_learner()
+        self._worker = Worker(
+            store,
+            self._settings.tenant,
+            self._handlers(),
+            clock=clock,
+            at_once=self._settings.jobs_at_once,
+            attempts=self._settings.job_attempts,
+            lease=timedelta(seconds=self._settings.lease),
+            event=self._event,
+        )
         self._opening: asyncio.Task[None] | None = None
+        self._arrivals = asyncio.Lock()
         self._space_checked = False
         self._closed = False
 
@@ -132,6 +144,23 @@ class Core:
             turns=self._turns,
         )
 
+    def _handlers(self) -> dict[str, Do]:
+        """What can be done here after an add, by the kind of the job."""
+        done: dict[str, Do] = {}
+        if self._embedder is not None:
+            late = LateVectors(
+                self._store,
+                self._indexes,
+                self._embedder,
+                self._categories,
+                clock=self._clock,
+                attempts=self._settings.job_attempts,
+            )
+            done[ingest.VECTORS] = late.do
+        if self._learner is not None:
+            done[ingest.FACTS] = done[ingest.PROCEDURE] = self._learner.learn
+        return done
+
     async def __aenter__(self) -> Self:
         await self._open(check_space=False)  # `reindex` and its like are for stores of another space
         return self
@@ -146,6 +175,7 @@ class Core:
         if self._opening is not None:
             if not self._opening.done():
                 await asyncio.wait([self._opening])
+            await self._worker.close(self._settings.close_wait)
             await self._store.aclose()
         if self._embedder is not None:
             await self._embedder.aclose()
@@ -171,7 +201,7 @@ class Core:
         return DEFAULT_THRESHOLD if configured is None else configured
 
     async def _open(self, *, check_space: bool = True) -> None:
-        """Open the store at first use; those who come meanwhile wait for the same opening.
+        """Open the store at first use; those who come meanwhile wait for the same opening, and go on in their order.
 
         Upkeep takes a store as it is (`check_space=False`); what reads or writes entries afterwards checks it.
         """
@@ -181,10 +211,11 @@ class Core:
         failed = opening is not None and opening.done() and (opening.cancelled() or opening.exception())
         if opening is None or failed or (check_space and not self._space_checked):
             self._space_checked = check_space
+            self._arrivals = asyncio.Lock()  # of this loop, as the opening is
             opening = self._opening = asyncio.create_task(
                 self._store.open(self._space if check_space else None)
             )
-        if not opening.done():
+        async with self._arrivals:  # or who comes when it is just open would pass those who have waited
             await asyncio.shield(opening)
 
     async def _work(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -217,50 +248,24 @@ class Core:
     async def _entries_at_hand(self, memories: Sequence[Memory]) -> list[Entry]:
         return (await self._entered([m.text for m in memories], [ingest.analysed(m) for m in memories]))[0]
 
-    def _is_procedure(self, memory_type: object) -> bool:
-        """Whether an add is to write down a procedure.
+    def _wake(self) -> None:
+        """There is something to do that nobody waits for."""
+        if self._settings.background:
+            self._worker.wake()
+
+    async def _event(self, event_id: str) -> EventDict:
+        """What has become of an add.
 
         Raises:
-            InvalidInput: there is no such type of memory.
-            ConfigurationError: there is no model that could write it.
+            NotFound: there is no such add, or it was erased.
         """
-        if memory_type is None:
-            return False
-        if memory_type != "procedural_memory":
-            raise InvalidInput(f"memory_type={shown(memory_type)}: give 'procedural_memory', or leave it out")
-        if self._learner is None:
-            raise ConfigurationError("memory_type='procedural_memory' needs a language model: configure llm")
-        return True
-
-    async def _kept(
-        self,
-        heard: Heard,
-        pairs: Sequence[tuple[Memory, Entry]],
-        *,
-        key: str,
-        since: datetime | None,
-        sort: bool,
-    ) -> Added:
-        """Store turns as they are, with the categories that they are nearest to if they are to be sorted."""
-        memories = [memory for memory, _ in pairs]
-        entries, pending = await self._entered([m.text for m in memories], [entry for _, entry in pairs])
-        memories = self._sorted(memories, entries) if sort else memories
-        batch = ingest.batch(list(zip(memories, entries, strict=True)), heard.turns, key=key, key_since=since)
-        committed = await self._store.commit(batch)
-        return receipts.kept(heard.turns, heard.skipped, committed, pending)
-
-    async def _learned(self, heard: Heard, batch: Batch) -> Added:
-        """Store turns with the job of learning from them, and do it."""
-        assert self._learner is not None
-        committed = await self._store.commit(batch)
-        if committed.repeated:
-            outcome = await self._learner.known(committed.batch_id, self._settings.tenant)
-            return receipts.learned(heard.turns, heard.skipped, committed, outcome)
-        memories = [write.memory for write in batch.writes if write.memory is not None]
-        first = committed.head - len(memories) + 1
-        own = [replace(memory, ord=first + place) for place, memory in enumerate(memories)]
-        outcome = await self._learner.learn(batch.jobs[0], heard.turns, own)
-        return receipts.learned(heard.turns, heard.skipped, committed, outcome)
+        tenant = self._settings.tenant
+        for job in await self._store.jobs(tenant, ids=[event_id]):
+            return event_dict(job, self._clock())
+        if written := await self._store.written(tenant, event_id):
+            turns = await self._store.turns(tenant, [change.memory_id for change in written])
+            return done_dict(event_id, written, turns={turn.id for turn in turns})
+        raise NotFound(f"there is no add with the event id {shown(event_id, most=80)}")
 
     def _reach(
         self,

@@ -31,7 +31,7 @@ async def vectors_of(embedder: Embedder, texts: Sequence[str]) -> list[NDArray[n
 
 def lacking(error: Exception) -> str:
     """What is pending where vectors could not be made."""
-    return f"vectors, to be made by reindex(): {error}"
+    return f"vectors, tried again later: {error}"
 
 
 def kept(vectors: NDArray[np.float32]) -> bytes:

@@ -66,6 +66,7 @@ class PartitionIndex:
         self.valid_from: Column[np.int64] = Column(np.int64, size=1)
         self.valid_to: Column[np.int64] = Column(np.int64, size=1)
         self.expires_at: Column[np.int64] = Column(np.int64, size=1)
+        self.scopes: Column[np.int64] = Column(np.int64, size=1)
         self.postings = Postings()
         self.speakers = Labels()
         self.dates = Labels()
@@ -131,6 +132,11 @@ class PartitionIndex:
         placeless: Mask = self.places.values == _NOWHERE
         placeless[0] = False
         return placeless
+
+    def unembedded(self) -> list[int]:
+        """The rows alive without a vector."""
+        lacking = self.alive.values & ~self._has_vector.values
+        return [int(row) for row in np.flatnonzero(lacking) if row]
 
     def apply(self, rows: Sequence[EntryRow], dead: Iterable[int] = (), *, head: int) -> None:
         """Take in what came to the partition up to the sequence `head`.
@@ -204,6 +210,18 @@ class PartitionIndex:
             np.maximum.at(found, holders, scores)
         return found
 
+    def cosines_among(self, rows: Rows, queries: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """The same for some rows and several queries, `(queries, rows)`."""
+        places = np.full(len(self.ids), -1, np.int64)
+        places[rows] = np.arange(len(rows))
+        held = places[self._holders.values]
+        vectors, holders = self._vectors.values[held >= 0], held[held >= 0]
+        found = np.full((len(queries), len(rows)), -np.inf, np.float32)
+        for place, query in enumerate(queries):
+            np.maximum.at(found[place], holders, _products(vectors, query))
+        found[np.isneginf(found)] = np.nan
+        return found
+
     def _append(self, rows: Sequence[EntryRow]) -> None:
         if not rows:
             return
@@ -228,6 +246,7 @@ class PartitionIndex:
         if ends := [end for row in rows for end in (row.valid_to, row.expires_at) if end is not None]:
             self._moments += ends
             self._moments.sort()
+        self.scopes.extend(np.array([row.scope for row in rows], np.int64))
         self.speakers.extend([row.speaker_words for row in rows])
         self.dates.extend([row.date_words for row in rows])
         numbers = np.arange(first, len(self.ids), dtype=np.int32)
@@ -331,7 +350,7 @@ class PartitionIndex:
         return (
             *(self.ords, self.alive, self.places, self.previous, self.next, self.sessions, self.voices),
             *(self.from_user, self.flags, self.lengths, self.said_at, self.valid_from, self.valid_to),
-            *(self.expires_at, self.speakers.column, self.dates.column, self._has_vector),
+            *(self.expires_at, self.scopes, self.speakers.column, self.dates.column, self._has_vector),
         )
 
 

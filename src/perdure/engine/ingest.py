@@ -5,22 +5,37 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from perdure.engine.dates import mentions
-from perdure.engine.salience import ECHOED, echoes, salience
+from perdure.engine.salience import AS_IT_IS, ECHOED, echoes, salience
 from perdure.engine.words import analyze
 from perdure.engine.words.analysis import language_of
-from perdure.engine.words.language import LANGUAGES
+from perdure.engine.words.language import CODES, LANGUAGES
 from perdure.ids import new_id
 from perdure.ports import Batch, Entry, Job, Write
 from perdure.types import Memory, Mention, Origin, Turn
 
-PROCEDURE = "procedure"
+FACTS: Final = "facts"
+"""The kind of a job that learns facts with a language model."""
+PROCEDURE: Final = "procedure"
 """The kind of a job that writes down how work went, instead of learning facts."""
+VECTORS: Final = "vectors"
+"""The kind of a job that makes the vectors of what was stored without."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What is to be done with turns after they were stored."""
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    worker: str | None = None
+    """Who does it at once, and has it until then."""
+    leased_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +68,7 @@ def remember(turn: Turn, origin: Origin, attributes: Attributes) -> tuple[Memory
         metadata=attributes.metadata,
         mentions=mentions(turn.text, turn.said_at, language),
         origin=origin,
-        salience=1.0 if attributes.verbatim else salience(turn.text, turn.role, language=language),
+        salience=AS_IT_IS if attributes.verbatim else salience(turn.text, turn.role, language=language),
         expires_at=attributes.expires_at,
         valid_from=turn.said_at,
     )
@@ -85,7 +100,8 @@ def revise(memory: Memory, text: str, *, now: datetime) -> tuple[Memory, Entry]:
         mentions=mentions(text, memory.said_at, language),
         version=memory.version + 1,
         recorded_at=now,
-        salience=1.0,  # somebody took the trouble to write it
+        salience=AS_IT_IS,  # somebody took the trouble to write it
+        relations=(),  # the old words stated them
         derived_by=None,
     )
     return revised, entry
@@ -108,9 +124,9 @@ def batch(
     *,
     key: str,
     key_since: datetime | None,
-    job: Mapping[str, Any] | None = None,
+    task: Task | None = None,
 ) -> Batch:
-    """All that an `add` makes durable, in one piece; with a job (its options), there is more to be learned."""
+    """All that an `add` makes durable, in one piece, with what is to be done afterwards."""
     batch_id = new_id()
     return Batch(
         id=batch_id,
@@ -120,26 +136,22 @@ def batch(
         writes=tuple(
             Write(event="ADD", memory_id=memory.id, memory=memory, entry=entry) for memory, entry in pairs
         ),
-        jobs=() if job is None else (learning(batch_id, turns, job),),
+        jobs=() if task is None else (_job(batch_id, turns, task),),
         key=key,
         key_since=key_since,
     )
 
 
-def task(*, prompt: str, procedure: bool) -> dict[str, str]:
-    """What is wanted of a model besides what is always wanted, as the options of a job."""
-    return {**({"prompt": prompt} if prompt else {}), **({"kind": PROCEDURE} if procedure else {})}
-
-
-def learning(job_id: str, turns: Sequence[Turn], options: Mapping[str, Any]) -> Job:
-    """The job of learning from turns; its kind is among the options."""
+def _job(job_id: str, turns: Sequence[Turn], task: Task) -> Job:
     return Job(
         id=job_id,
         partition=turns[0].scope.partition,
-        kind=str(options.get("kind", "facts")),
+        kind=task.kind,
         turns=tuple(turn.id for turn in turns),
         made_at=turns[0].recorded_at,
-        options=options,
+        options=task.options,
+        worker=task.worker,
+        leased_until=task.leased_until,
     )
 
 
@@ -159,5 +171,5 @@ def fingerprint(
 
 
 def _code(flags: int) -> str | None:
-    """The ISO code of a text's language, for the rules that are made for one; None where there are none."""
-    return {"english": "en"}.get(LANGUAGES[language_of(flags)])
+    """The ISO code of a text's language, for the rules that are made for one; None where it is not known."""
+    return CODES.get(LANGUAGES[language_of(flags)])

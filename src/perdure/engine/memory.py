@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from perdure.arguments import shown, verb
-from perdure.engine import ingest, receipts, requests, upkeep
+from perdure.engine import ingest, requests, upkeep
+from perdure.engine.adding import Adding
 from perdure.engine.graph import Graphing
 from perdure.engine.keeping import Keeping
-from perdure.engine.messages import Messages, hear
 from perdure.engine.redaction import Tally
 from perdure.engine.relearning import Relearning
 from perdure.engine.requests import KEEP, Keep, When
-from perdure.engine.scoping import ids, insist, scope_of
+from perdure.engine.scoping import ids, insist
 from perdure.engine.shape import (
-    Added,
     ChangeDict,
     MemoryDict,
     Results,
@@ -34,88 +33,11 @@ WRITES_AT_ONCE = 2_000
 """A change of many memories goes in batches of so many, so that others can write in between."""
 
 
-class Engine(Keeping, Relearning, Graphing):
+class Engine(Adding, Keeping, Relearning, Graphing):
     """A memory over a store, an embedder and a reranker; every verb is asynchronous.
 
     Times may be given as datetimes, dates, ISO 8601 or seconds since 1970; those without a zone are UTC.
     """
-
-    @verb
-    async def add(
-        self,
-        messages: Messages,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        app_id: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        categories: Sequence[str] | None = None,
-        timestamp: When | None = None,
-        expiration_date: When | None = None,
-        infer: bool = True,
-        prompt: str | None = None,
-        memory_type: str | None = None,
-        idempotency_key: str | None = None,
-    ) -> Added:
-        """Remember what was said; when this returns, it is durable and can be found.
-
-        Args:
-            messages: a text, a message (`{"role": "user", "content": "..."}`, with `name`, `timestamp` and
-                `origin` where known), or a list of them.
-            user_id: whose memory it is; at least one of the four ids is needed.
-            metadata: anything that JSON can hold, kept with each memory, for filters.
-            categories: kept with each memory, for filters.
-            timestamp: when it was said, for messages without a time of their own; now, when left out.
-            expiration_date: hidden after this moment (after the end of the day, for a date).
-            infer: with an LLM, facts are learned from the messages, which are kept as their sources; without one, True
-                judges which messages are worth listing. False lists each message as it is.
-            prompt: what the LLM is told besides, for this call; `settings.instructions` is told for every call.
-            memory_type: "procedural_memory" writes down how a piece of work went, as one memory, instead of learning
-                facts; it needs an LLM.
-            idempotency_key: the same key in the same partition is stored once, however often it is sent.
-
-        Raises:
-            InvalidInput: nobody is named, or there is nothing to remember; nothing was stored.
-        """
-        await self._turns.take()
-        now = self._clock()
-        scope = scope_of(
-            self._settings.tenant,
-            {"user_id": user_id, "agent_id": agent_id, "app_id": app_id, "run_id": run_id},
-        )
-        _ = scope.partition  # refuses a scope that names nobody
-        said_at = requests.moment(timestamp, "timestamp") or now
-        procedure = self._is_procedure(memory_type)
-        heard = hear(
-            messages,
-            scope,
-            now=now,
-            said_at=said_at,
-            max_bytes=self._settings.max_text_bytes,
-            pictures=infer and self._learner is not None,
-            redactors=self._redactors,
-        )
-        about = ingest.Attributes(
-            metadata=requests.metadata(metadata, self._settings.max_metadata_bytes),
-            categories=requests.categories(categories),
-            expires_at=requests.moment(expiration_date, "expiration_date", day_end=True),
-            verbatim=not infer,
-        )
-        asked = requests.wish(prompt, self._settings.max_text_bytes)
-        await self._open()
-        pairs = ingest.conversed(heard.turns, about, heard.origins)
-        key, since = requests.idempotency(idempotency_key), None
-        if key is None:
-            key = ingest.fingerprint(heard.turns, about, origins=heard.origins, dated=timestamp is not None)
-            since = now - timedelta(seconds=self._settings.repeat_window)
-        if infer and self._learner is not None:
-            job = ingest.task(prompt=asked, procedure=procedure)
-            batch = ingest.batch(pairs, heard.turns, key=key, key_since=since, job=job)
-            made = await self._learned(heard, batch)
-        else:
-            made = await self._kept(heard, pairs, key=key, since=since, sort=infer)
-        return receipts.redacted(made, heard.redacted)
 
     @verb
     async def search(
@@ -478,9 +400,10 @@ class Engine(Keeping, Relearning, Graphing):
         run_id: str | None = None,
         app_id: str | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
-        """Everything, losslessly: turns, memories with all their versions, and history, as JSON-able records.
+        """Everything, losslessly: turns, memories with all their versions, history, and what is still to be learned.
 
-        The ids choose whole partitions: an export of one user holds all that is kept under that user.
+        Records that JSON can hold. The ids choose whole partitions: an export of one user holds all that is kept under
+        that user.
         """
         asked = self._reach(ids(user_id, agent_id, app_id, run_id))
 
@@ -498,6 +421,8 @@ class Engine(Keeping, Relearning, Graphing):
     ) -> dict[str, Any]:
         """Put exported records in, as they were: ids, times, versions and history. Known ones are left alone.
 
+        What is still to be learned is taken over as long as its turns are there and nothing was learned from them.
+
         Args:
             records: what `export_records` gave: a list, a generator, or an asynchronous one.
         """
@@ -506,4 +431,6 @@ class Engine(Keeping, Relearning, Graphing):
         counts = await upkeep.imported(
             self._store, records, self._entries_at_hand, self._settings.tenant, tally
         )
+        if counts["jobs"]:
+            self._wake()
         return {"imported": counts, **({"redacted": dict(tally.found)} if tally.found else {})}

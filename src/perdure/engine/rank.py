@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from math import exp, log, sqrt
 from typing import Any, NamedTuple
 
@@ -20,14 +20,19 @@ from perdure.engine.columns import Rows
 from perdure.engine.index import Mask, PartitionIndex
 from perdure.engine.words import QueryWords
 from perdure.engine.words.analysis import SHORT_QUESTION, STANDING, TELLS_TIME
+from perdure.moments import micros
 
 Scores = NDArray[np.floating[Any]]
 DEFAULT_THRESHOLD = 0.2
 """Scores below this are noise: as measured, one right row in a hundred is lost, and of the questions about
 nothing in the store one in two to one in four still gets something. At 0.1 none is lost, and one in two to four in five do."""
 
-_TOLD_WITHIN = 3 * 86_400_000_000
-"""Microseconds from the beginning of a day in which what happened on it is told."""
+_DAY = 86_400_000_000
+"""In microseconds."""
+_TOLD_WITHIN = 2 * _DAY
+"""After a time, what happened then is told for so long."""
+_SHORT = 2 * _DAY
+"""A day, or a weekend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +56,9 @@ class Recipe:
     named: float = 0.5
     """Added share for rows of a speaker whom the query names."""
     told: float = 0.5
-    """Added share for rows said on a day that the query names or in the two days after, when it is told of."""
+    """Added share for rows said in the time that the query names or in the two days after, when it is told of."""
+    told_in_longer: float = 0.2
+    """The same for a time that is longer than a weekend: a week, a month, what is before a day."""
     offsets: tuple[tuple[int, float], ...] = ((-1, 0.4), (1, 0.4), (-2, 0.3), (2, 0.1))
     """Share of a neighbour's evidence, by where the neighbour stands: -1 is the row before."""
     answered: float = 0.5
@@ -254,8 +261,8 @@ class Ranking:
         shares *= weights[:, None] / mass
         scores = shares.sum(axis=0)  # not a matrix product: its last bits would depend on where a row stands
         scores[named] *= 1 + recipe.named
-        for day in self.query.days:
-            scores[self._told_of(day)] *= 1 + recipe.told
+        if self.query.days or self.query.when:
+            scores *= self._told()
         scores[~self.seen] = 0
         return Evidence(words=self.query.words, shares=shares, named=named, scores=scores)
 
@@ -295,11 +302,19 @@ class Ranking:
     def _best(self, scores: Scores) -> float:
         return max(0.0, float(np.max(scores, where=self.seen, initial=0.0)))
 
-    def _told_of(self, day: date) -> Mask:
-        start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
-        since = self.index.said_at.values - start
-        told: Mask = (since >= 0) & (since < _TOLD_WITHIN)
-        return told
+    def _told(self) -> Scores:
+        """For each row a factor that is larger where it was said in the time that the query names, or soon after."""
+        days = (micros(datetime(day.year, day.month, day.day, tzinfo=UTC)) for day in self.query.days)
+        times = [(start, start + _DAY) for start in days]
+        if when := self.query.when:
+            times.append((micros(when.start), micros(when.end)))
+        said, recipe = self.index.said_at.values, self.recipe
+        factors = np.ones(len(said), np.float32)
+        for start, end in times:
+            told = (said >= start) & (said < end + _TOLD_WITHIN)
+            share = recipe.told if end - start <= _SHORT else recipe.told_in_longer
+            factors[told] = np.maximum(factors[told], np.float32(1 + share))
+        return factors
 
     def _find(self, hashes: list[list[int]]) -> _Found:
         """Where the words stand in the texts seen (a word's hashes are of different languages: no row twice)."""

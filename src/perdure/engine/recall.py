@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 
 from perdure.engine.columns import Rows
+from perdure.engine.dates import question_interval
 from perdure.engine.index import NEVER
 from perdure.engine.indexes import Indexes
 from perdure.engine.rank import Ranked, Ranking
@@ -19,7 +20,7 @@ from perdure.engine.turns import Turns
 from perdure.engine.words import QueryWords, read_query
 from perdure.moments import micros
 from perdure.ports import Query, Reranker, Stand, Store
-from perdure.types import Memory, Partition
+from perdure.types import Memory, Mention, Partition
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +51,10 @@ class Seen:
     since: int = 0
     """Of the moments (microseconds) around the search's now between which the same memories are to be seen."""
     until: int = NEVER
+    language: str | None = None
+    """Of the question, as far as it could be told."""
+    when: Mention | None = None
+    """The time that the question asks about, counted from the search's now."""
 
     def note(self, partition: Partition, index: PartitionIndex, now: datetime) -> None:
         """A partition is searched, by its index as it is now."""
@@ -116,6 +121,8 @@ class Recall:
             vector: gives the question's embedding, when it is needed.
         """
         query = read_query(ask.text)
+        query = replace(query, when=question_interval(ask.text, ask.now, query.language))
+        ask.seen.language, ask.seen.when = query.language, query.when
         depth = max(ask.limit, RERANK_DEPTH) if self._reranks(ask) else ask.limit
         partitions = await self.partitions(ask.reach)
         best: list[_Candidate] = []

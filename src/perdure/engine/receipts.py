@@ -68,10 +68,25 @@ def learned(
             "stored": 0 if committed.repeated else len(turns),
             "skipped": len(skipped),
             "pending": [
-                *([f"facts, to be learned by retry(): {outcome.pending}"] if outcome.pending else []),
+                *([f"facts, tried again later: {outcome.pending}"] if outcome.pending else []),
                 *outcome.lacking,
             ],
             "repeated": committed.repeated,
+            "turns": list(committed.memory_ids),
+        },
+    }
+
+
+def accepted(turns: Sequence[Turn], skipped: Sequence[Skipped], committed: Committed) -> Added:
+    """The answer to an add whose messages are durable, and from which is learned later."""
+    return {
+        "results": [{"id": None, "memory": "", "event": "NONE", "reason": skip.reason} for skip in skipped],
+        "event_id": committed.batch_id,
+        "receipt": {
+            "stored": len(turns),
+            "skipped": len(skipped),
+            "pending": ["facts, learned in the background"],
+            "repeated": False,
             "turns": list(committed.memory_ids),
         },
     }

@@ -1,4 +1,4 @@
-"""One line of an export: a turn, a version of a memory, or a change, as JSON and back without loss."""
+"""One line of an export: a turn, a version of a memory, a change or a job, as JSON and back without loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perdure.engine.messages import ROLES, clean, json_copy
 from perdure.engine.scoping import IDS, scope_of
 from perdure.errors import InvalidInput
 from perdure.moments import iso, parse_moment
-from perdure.ports import Export
+from perdure.ports import Export, Job
 from perdure.types import (
     Change,
     Claim,
@@ -32,7 +32,11 @@ FORMAT = 1
 MAX_BYTES = 2**24
 """Of one text, and of one record's metadata or attachments: more than the settings of any writer should allow."""
 
-_TYPES: dict[str, type[Turn | Memory | Change]] = {"turn": Turn, "memory": Memory, "change": Change}
+Record: TypeAlias = Turn | Memory | Change | Job
+
+_TYPES: dict[str, type[Record]] = {"turn": Turn, "memory": Memory, "change": Change, "job": Job}
+_LEFT_OUT = frozenset({"partition", "worker", "leased_until"})
+"""Of a job: its owner says the first, and in another store nobody works on it."""
 _OWNERS = tuple(f"{name.removesuffix('_id')}:" for name in IDS)
 
 Reader: TypeAlias = Callable[[Any], Any]
@@ -42,7 +46,7 @@ Reader: TypeAlias = Callable[[Any], Any]
 def to_record(export: Export) -> dict[str, Any]:
     """A record that JSON can hold; fields at their defaults are left out."""
     kind = next(name for name, type_ in _TYPES.items() if isinstance(export.record, type_))
-    values = {field.name: getattr(export.record, field.name) for field in fields(export.record)}
+    values = {field.name: getattr(export.record, field.name) for field in _fields(type(export.record))}
     record = {name: _plain(value) for name, value in values.items() if value not in (None, (), {})}
     return {"perdure": FORMAT, "type": kind, "owner": export.partition.owner, **record}
 
@@ -74,15 +78,19 @@ def from_record(record: object, tenant: str, line: int) -> Export:
     kind = record.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:
         raise InvalidInput(f"line {line}: type is none of {', '.join(_TYPES)}")
-    values = {f.name: _read(f, record, line) for f in fields(_TYPES[kind]) if _stands(f, record)}
+    type_ = _TYPES[kind]
+    values = {f.name: _read(type_, f, record, line) for f in _fields(type_) if _stands(f, record)}
     try:
-        made = _TYPES[kind](**values)
+        made = Job(partition=Partition(tenant, ""), **values) if type_ is Job else type_(**values)
         owner = _owner(record.get("owner"), made)
     except ValueError as error:
         raise InvalidInput(f"line {line}: owner: {error}") from error
-    if not isinstance(made, Change):
+    partition = Partition(tenant, owner)
+    if isinstance(made, Job):
+        made = replace(made, partition=partition)
+    elif not isinstance(made, Change):
         made = replace(made, scope=replace(made.scope, tenant=tenant))
-    return Export(Partition(tenant, owner), made)
+    return Export(partition, made)
 
 
 async def _each(records: Iterable[object] | AsyncIterable[object]) -> AsyncIterator[object]:
@@ -112,6 +120,10 @@ def _plain(value: object) -> Any:
     return value
 
 
+def _fields(type_: type[Record]) -> list[Field[Any]]:
+    return [field for field in fields(type_) if field.name not in _LEFT_OUT]
+
+
 def _stands(field: Field[Any], record: Mapping[Any, Any]) -> bool:
     """Whether a field is to be read: it is there, or it may not be absent."""
     required = field.default is MISSING and field.default_factory is MISSING
@@ -119,19 +131,20 @@ def _stands(field: Field[Any], record: Mapping[Any, Any]) -> bool:
     return required or not absent
 
 
-def _read(field: Field[Any], record: Mapping[Any, Any], line: int) -> Any:
+def _read(type_: type[Record], field: Field[Any], record: Mapping[Any, Any], line: int) -> Any:
     if field.name not in record:
         raise InvalidInput(f"line {line}: {field.name} is missing")
     try:
-        return _READERS[field.name](record[field.name])
+        readers = {**_READERS, **_OF_JOBS} if type_ is Job else _READERS
+        return readers[field.name](record[field.name])
     except ValueError as error:
         raise InvalidInput(f"line {line}: {field.name}: {error}") from error
 
 
-def _owner(value: object, made: Turn | Memory | Change) -> str:
-    """Whose partition it goes to: a record's own scope decides that, and a change has none."""
+def _owner(value: object, made: Record) -> str:
+    """Whose partition it goes to: a record's own scope decides that; a change and a job have none."""
     owner = _text(value)
-    if not isinstance(made, Change):
+    if not isinstance(made, (Change, Job)):
         if owner != made.scope.partition.owner:
             raise ValueError("not the one whom the record's scope names")
         return owner
@@ -176,6 +189,18 @@ def _whole(value: Any) -> int:
     return value
 
 
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError("expected a whole number")
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")  # noqa: TRY004  # readers raise one kind
+    return value
+
+
 def _share(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ValueError("expected a number from 0 to 1")
@@ -197,10 +222,8 @@ def _mention(value: Any) -> Mention:
 def _claim(value: Any) -> Claim:
     if not isinstance(value, dict) or value.keys() != {"subject", "attribute", "confirmed"}:
         raise ValueError("expected subject, attribute and confirmed")
-    confirmed = value["confirmed"]
-    if type(confirmed) is not int or not 0 <= confirmed < 2**63:
-        raise ValueError("confirmed: expected a whole number")
-    return Claim(subject=_text(value["subject"]), attribute=_text(value["attribute"]), confirmed=confirmed)
+    names = {name: _text(value[name]) for name in ("subject", "attribute")}
+    return Claim(**names, confirmed=_count(value["confirmed"]))
 
 
 def _relation(value: Any) -> Relation:
@@ -249,4 +272,13 @@ _READERS: dict[str, Reader] = {
     "claim": _claim,
     "relations": _list_of(_relation),
 }
-"""How each field is read; one name means one thing in all three types."""
+"""How each field is read; one name means one thing in all types but jobs."""
+_OF_JOBS: dict[str, Reader] = {
+    "kind": _id,
+    "turns": _list_of(_id),
+    "options": _object,
+    "attempts": _count,
+    "given_up": _truth,
+    **dict.fromkeys(("error", "answer"), _text),
+    **dict.fromkeys(("made_at", "due_at"), _moment),
+}

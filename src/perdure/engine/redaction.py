@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from perdure.ports import Redacted, Redactor
+from perdure.ports import Job, Redacted, Redactor
 from perdure.settings import Secret
 from perdure.types import Change, Claim, Memory, Relation, Turn
 
@@ -68,7 +68,7 @@ class Tally:
             return {name: self.value(part) for name, part in value.items()}
         return [self.value(part) for part in value] if isinstance(value, (list, tuple)) else value
 
-    def record(self, record: Turn | Memory | Change) -> Turn | Memory | Change:
+    def record(self, record: Turn | Memory | Change | Job) -> Turn | Memory | Change | Job:
         """What an import brings, as it may be stored."""
         match record:
             case Turn():
@@ -86,6 +86,8 @@ class Tally:
             case Change():
                 old, new = self.name(record.old_text), self.name(record.new_text)
                 return replace(record, old_text=old, new_text=new)
+            case Job():
+                return replace(record, error=self.name(record.error), answer=self.name(record.answer))
 
     def _claim(self, claim: Claim | None) -> Claim | None:
         return claim and replace(

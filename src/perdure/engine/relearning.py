@@ -1,53 +1,27 @@
-"""The verbs for what was not learned yet, and for learning it once more."""
+"""The verb for learning once more from what is kept."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from perdure.arguments import shown, verb
+from perdure.arguments import verb
 from perdure.engine import requests
-from perdure.engine.core import Core
+from perdure.engine.background import NO_MODEL, Background
 from perdure.engine.scoping import Reach, ids, insist
-from perdure.engine.shape import PendingDict, memory_dict, pending_dict
-from perdure.errors import ConfigurationError, NotFound
+from perdure.engine.shape import memory_dict
+from perdure.errors import ConfigurationError
 from perdure.filters import conjoin, parse
 from perdure.ids import new_id
-from perdure.ports import Batch, Job, Query
+from perdure.ports import Batch, Query
 from perdure.types import Memory, Scope, Turn
 
 if TYPE_CHECKING:
     from perdure.engine.learning import Learner
 
-JOBS_AT_ONCE = 8
 
-
-class Relearning(Core):
-    """Catching up with what is pending, and learning again with another model or prompt."""
-
-    @verb
-    async def pending(self, *, limit: int | None = None) -> list[PendingDict]:
-        """What is still to be learned from messages that are kept, oldest first, and why; `retry` does it."""
-        await self._open()
-        most = None if limit is None else requests.count(limit, "limit", most=requests.MAX_RESULTS)
-        jobs = await self._store.jobs(self._settings.tenant, limit=most)
-        return [pending_dict(job) for job in jobs]
-
-    @verb
-    async def retry(self, event_id: str | None = None) -> dict[str, Any]:
-        """Learn now what is pending, or one add's part of it.
-
-        Raises:
-            NotFound: nothing is pending under that `event_id`.
-            ConfigurationError: there is no language model.
-        """
-        await self._open()
-        wanted = None if event_id is None else [requests.identifier(event_id)]
-        jobs = await self._store.jobs(self._settings.tenant, ids=wanted)
-        if wanted and not jobs:
-            raise NotFound(f"nothing is pending under the event id {shown(wanted[0], most=80)}")
-        return await self._retried(jobs)
+class Relearning(Background):
+    """Learning again with another model or prompt."""
 
     @verb
     async def reextract(
@@ -64,7 +38,8 @@ class Relearning(Core):
         """Learn again, with the present model and prompt, from the messages that are kept; show the difference first.
 
         What the model would not say any more is retired (its history keeps it), what it says besides is added, what
-        both say stays as it is. Facts whose words somebody changed, and those from elsewhere, are left alone.
+        both say stays as it is. Facts whose words somebody changed, and those from elsewhere, are left alone. As after
+        `add`, messages that were learned from are not listed beside their facts, but for those added with `infer=False`.
 
         Args:
             prompt: what the model is told besides, as for `add`.
@@ -84,7 +59,7 @@ class Relearning(Core):
         for scope, turns in (await self._by_scope(memories)).items():
             draft = await learner.draft(turns, memories, prompt=wish)
             facts = [memory for memory in held if memory.scope == scope and memory.derived_by is not None]
-            writes, new, gone = draft.difference(facts, turns)
+            writes, new, gone = draft.difference(facts, [memories[turn.id] for turn in turns])
             if apply and writes:
                 batch = Batch(id=new_id(), partition=scope.partition, at=self._clock(), writes=tuple(writes))
                 await self._store.commit(batch)
@@ -117,19 +92,5 @@ class Relearning(Core):
 
     def _model_at_hand(self) -> Learner:
         if self._learner is None:
-            raise ConfigurationError(
-                "there is no language model to learn with: configure llm, as in {'llm': {'provider': 'openai', ...}}"
-            )
+            raise ConfigurationError(NO_MODEL)
         return self._learner
-
-    async def _retried(self, jobs: Sequence[Job]) -> dict[str, Any]:
-        """Do these jobs, a few at a time."""
-        learner = self._model_at_hand()
-        done, left = 0, []
-        for start in range(0, len(jobs), JOBS_AT_ONCE):
-            outcomes = await asyncio.gather(
-                *(learner.learn(job) for job in jobs[start : start + JOBS_AT_ONCE])
-            )
-            left += [outcome.pending for outcome in outcomes if outcome.pending is not None]
-            done += sum(outcome.pending is None for outcome in outcomes)
-        return {"done": done, "pending": len(left), "reasons": list(dict.fromkeys(left))}

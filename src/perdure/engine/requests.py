@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -58,6 +59,13 @@ def count(value: object, name: str, *, most: int = MAX_WHOLE) -> int:
     if not 0 <= value <= most:
         raise InvalidInput(f"{name}={shown(value)}: give a number from 0 to {most:,}")
     return value
+
+
+def seconds(value: object, name: str) -> float:
+    """A number of seconds from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise InvalidInput(f"{name}={shown(value)}: give a number of seconds")
+    return float(value)
 
 
 def threshold(value: object, default: float) -> float:

@@ -34,6 +34,8 @@ def salience(text: str, role: str, *, language: str | None = "en") -> float:
     return points / (points + (1 / LISTED_SALIENCE - 1))
 
 
+AS_IT_IS: Final = 1.0
+"""Salience of words that somebody wants listed as they are; rules find less in any."""
 ECHOED: Final = 0.25
 """Salience of an assistant's turn that repeats the user: it is kept as context."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from hashlib import md5
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from perdure.moments import iso
 from perdure.ports import Job
@@ -187,10 +187,32 @@ class Added(TypedDict):
     receipt: ReceiptDict
 
 
-class PendingDict(TypedDict):
-    """What is still to be learned, and why."""
+Status: TypeAlias = Literal["PENDING", "RUNNING", "FAILED", "SUCCEEDED"]
+"""Of an add: waiting, worked on, given up, or done."""
+
+
+class EventDict(TypedDict):
+    """What has become of an add."""
 
     event_id: str
+    status: Status
+    made_at: str
+    attempts: int
+    error: str | None
+    """Why the last attempt failed."""
+    due_at: str | None
+    """When it is tried again."""
+    results: list[AddedDict]
+    """What it made, when it is done: facts, or the messages where nothing was learned."""
+
+
+class PendingDict(TypedDict):
+    """What is still to be done after an add, and why."""
+
+    event_id: str
+    kind: str
+    """facts, procedure, or vectors."""
+    status: Status
     turns: list[str]
     user_id: str | None
     agent_id: str | None
@@ -292,13 +314,50 @@ def change_dict(change: Change) -> ChangeDict:
     }
 
 
-def pending_dict(job: Job) -> PendingDict:
+def event_dict(job: Job, now: datetime) -> EventDict:
+    """An add that is not done, by its job."""
+    return {
+        "event_id": job.id,
+        "status": status(job, now),
+        "made_at": iso(job.made_at),
+        "attempts": job.attempts,
+        "error": job.error,
+        "due_at": None if job.due_at is None or job.given_up else iso(job.due_at),
+        "results": [],
+    }
+
+
+def done_dict(event_id: str, written: Sequence[Change], *, turns: Collection[str]) -> EventDict:
+    """An add that is done, by what it wrote; `turns` are the ids of its messages."""
+    learned = [change for change in written if change.memory_id not in turns]
+    return {
+        "event_id": event_id,
+        "status": "SUCCEEDED",
+        "made_at": iso(written[0].at),
+        "attempts": 0,
+        "error": None,
+        "due_at": None,
+        "results": [
+            {"id": c.memory_id, "memory": c.new_text or c.old_text or "", "event": c.event}
+            for c in learned or written
+        ],
+    }
+
+
+def status(job: Job, now: datetime) -> Status:
+    """How far a job is."""
+    return "FAILED" if job.given_up else "RUNNING" if job.leased(now) else "PENDING"
+
+
+def pending_dict(job: Job, now: datetime) -> PendingDict:
     """A job as callers see it."""
     ids: dict[str, str | None] = dict.fromkeys(("user_id", "agent_id", "app_id", "run_id"))
     kind, _, name = job.partition.owner.partition(":")
     ids[f"{kind}_id"] = name
     return {
         "event_id": job.id,
+        "kind": job.kind,
+        "status": status(job, now),
         "turns": list(job.turns),
         "user_id": ids["user_id"],
         "agent_id": ids["agent_id"],

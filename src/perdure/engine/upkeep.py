@@ -123,7 +123,7 @@ async def imported(
     """Put exported records in as they were; answers how many of each kind were read and how many were new."""
     if not isinstance(store, Exports):
         raise InvalidInput(f"{type(store).__name__} cannot take an import")
-    counts = {"turns": 0, "memories": 0, "changes": 0, "new": 0}
+    counts = {"turns": 0, "memories": 0, "changes": 0, "jobs": 0, "new": 0}
     async for read in _pages(from_records(records, tenant), PAGE):
         page = [export._replace(record=tally.record(export.record)) for export in read]
         entries = await _entries(page, make)
@@ -133,7 +133,7 @@ async def imported(
     return counts
 
 
-_KINDS = {"Turn": "turns", "Memory": "memories", "Change": "changes"}
+_KINDS = {"Turn": "turns", "Memory": "memories", "Change": "changes", "Job": "jobs"}
 
 
 async def _entries(page: Sequence[Export], make: MakeEntries) -> list[Entry | None]:

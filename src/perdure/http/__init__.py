@@ -4,6 +4,6 @@ from perdure.http.client import Client
 from perdure.http.options import HttpOptions
 from perdure.http.parts import Part, parameter
 from perdure.http.provider import HttpProvider
-from perdure.http.replies import Refused, Reply
+from perdure.http.replies import DECLINED, Refused, Reply
 
-__all__ = ["Client", "HttpOptions", "HttpProvider", "Part", "Refused", "Reply", "parameter"]
+__all__ = ["DECLINED", "Client", "HttpOptions", "HttpProvider", "Part", "Refused", "Reply", "parameter"]

@@ -8,21 +8,28 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from perdure.errors import Closed, ModelUnavailable, Unavailable
+from perdure.http.events import Events
 from perdure.http.options import HttpOptions
 from perdure.http.replies import Passing, Reply, read
 from perdure.http.retries import Breaker, asked_to_wait, pause
 from perdure.http.sessions import Sessions
 
 if TYPE_CHECKING:  # loaded with the first request
-    from aiohttp import ClientResponse, ClientSession
+    from aiohttp import ClientResponse, ClientSession, ClientTimeout
+
+R = TypeVar("R")
+Begun: TypeAlias = "tuple[AsyncExitStack, ClientResponse]"
+"""An answer that has begun, and what ends it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +60,14 @@ class Client:
         *,
         headers: Mapping[str, str] | None = None,
         private: Iterable[str] = (),
+        seconds: float | None = None,
     ) -> Reply:
         """Send an object to `base_url` + `path`, or to `path` where that is a whole URL, and read the answer.
 
         Args:
             headers: their values, and so the key among them, are hidden in errors.
             private: the texts of the payload that errors have to hide where the provider repeats them.
+            seconds: for one try of this call, when it is not the client's own `timeout`.
 
         Raises:
             Unavailable: a time-out, no connection, half an answer or none that is JSON, 408, 409, 425, 429, 5xx; all
@@ -66,14 +75,46 @@ class Client:
             ModelUnavailable: any other answer (then it is `Refused`), or an answer over the bound.
         """
         lane = await self._sessions().lane()
-        request = self._request(path, payload, headers or {}, private)
+        request = self._request(path, payload, headers or {}, private, seconds)
         async with lane.turns:
-            if left := self._breaker.remaining(time.monotonic()):
-                raise Unavailable(
-                    f"{self._subject} failed {self._breaker.failures} times in a row and is left alone for another "
-                    f"{left:.0f} s: try again then, or set `rest` lower"
-                )
-            return await self._watched(lane.session, request)
+            return await self._watched(lambda left: self._once(lane.session, request, left))
+
+    async def events(
+        self,
+        path: str,
+        payload: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        private: Iterable[str] = (),
+        seconds: float | None = None,
+    ) -> AsyncGenerator[Mapping[str, Any]]:
+        """Send as `post` does, and read the answer as server-sent events, one object after another up to `[DONE]`.
+
+        It is tried again until an answer begins, and no more after that. Closing this iterator closes the connection.
+
+        Args:
+            seconds: without a byte; an answer may go on for longer.
+
+        Raises:
+            Unavailable: as `post`; also when the answer breaks off, or tells of a failure that will pass.
+            ModelUnavailable: as `post`.
+        """
+        lane = await self._sessions().lane()
+        request = self._request(path, payload, headers or {}, private, seconds)
+        async with lane.turns:
+            stack, answer = await self._watched(lambda left: self._begun(lane.session, request, left))
+            try:
+                async with stack:
+                    events = Events()
+                    async for piece in answer.content.iter_any():
+                        for data in events.feed(piece):
+                            self._bound(len(data))
+                            if data.strip() == b"[DONE]":
+                                return
+                            yield read(self._subject, answer.status, {}, data, request.hide).body
+                        self._bound(events.waiting)
+            except Passing as failure:
+                raise Unavailable(str(failure)) from failure.__cause__
 
     async def aclose(self) -> None:
         """Close the connections of this process; a second time does nothing."""
@@ -85,7 +126,12 @@ class Client:
         return self._processes.get(pid) or self._processes.setdefault(pid, Sessions(self.options.concurrency))
 
     def _request(
-        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str], private: Iterable[str]
+        self,
+        path: str,
+        payload: Mapping[str, Any],
+        headers: Mapping[str, str],
+        private: Iterable[str],
+        seconds: float | None,
     ) -> _Request:
         url = path if path.startswith(("http://", "https://")) else f"{self.base_url.rstrip('/')}{path}"
         try:
@@ -100,16 +146,22 @@ class Client:
                 errors="replace"
             ),  # texts may hold surrogates
             hide=(*(value.rpartition(" ")[2] for value in headers.values()), *private),
+            timeout=self.options.timeout if seconds is None else seconds,
         )
 
     @property
     def _subject(self) -> str:
         return f"{self.name} at {urlsplit(self.base_url).netloc.rpartition('@')[2]}"
 
-    async def _watched(self, session: ClientSession, request: _Request) -> Reply:
-        """The breaker learns what came of it."""
+    async def _watched(self, once: Callable[[float], Awaitable[R]]) -> R:
+        """The breaker decides whether to ask, and learns what came of it."""
+        if left := self._breaker.remaining(time.monotonic()):
+            raise Unavailable(
+                f"{self._subject} failed {self._breaker.failures} times in a row and is left alone for another "
+                f"{left:.0f} s: try again then, or set `rest` lower"
+            )
         try:
-            reply = await self._persistent(session, request)
+            answer = await self._persistent(once)
         except Unavailable:
             self._breaker.failed(time.monotonic())
             raise
@@ -117,13 +169,13 @@ class Client:
             self._breaker.worked()
             raise
         self._breaker.worked()
-        return reply
+        return answer
 
-    async def _persistent(self, session: ClientSession, request: _Request) -> Reply:
+    async def _persistent(self, once: Callable[[float], Awaitable[R]]) -> R:
         deadline = time.monotonic() + self.options.budget
         for attempt in itertools.count(1):
             try:
-                return await self._once(session, request, deadline - time.monotonic())
+                return await once(deadline - time.monotonic())
             except Passing as failure:
                 wait = pause(
                     attempt,
@@ -138,48 +190,70 @@ class Client:
         raise AssertionError("counting does not end")
 
     async def _once(self, session: ClientSession, request: _Request, left: float) -> Reply:
-        import aiohttp
+        from aiohttp import ClientTimeout
 
+        seconds = min(request.timeout, left)
+        limits = ClientTimeout(total=seconds, sock_connect=self.options.connect_timeout)
+        async with self._try(session, request, limits, seconds) as answer:
+            return self._understood(answer, await self._bounded(answer), request)
+
+    async def _begun(self, session: ClientSession, request: _Request, left: float) -> Begun:
+        from aiohttp import ClientTimeout
+
+        seconds = min(request.timeout, left)
+        limits = ClientTimeout(sock_read=seconds, sock_connect=self.options.connect_timeout)
+        async with AsyncExitStack() as stack:
+            answer = await stack.enter_async_context(self._try(session, request, limits, seconds))
+            if not 200 <= answer.status < 300:
+                self._understood(answer, await self._bounded(answer), request)
+            return stack.pop_all(), answer
+
+    def _try(self, session: ClientSession, request: _Request, limits: ClientTimeout, seconds: float) -> _Try:
         if session.closed:  # by another task, while this one waited
             raise Closed(f"The connections to {self._subject} were closed.")
-        seconds = min(self.options.timeout, left)
-        try:
-            async with session.post(
-                request.url,
-                data=request.body,
-                headers={"Content-Type": "application/json", **request.headers},
-                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=self.options.connect_timeout),
-                allow_redirects=False,
-                proxy=request.proxy,
-            ) as answer:
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                content = await self._bounded(answer)
-        except ValueError as error:  # a URL that is none, or names a user beside a key
-            raise ModelUnavailable(f"{self.name} cannot be asked: mend `base_url`, or `api_key`") from error
-        except aiohttp.ConnectionTimeoutError as error:
-            raise Passing(
+        sending = session.post(
+            request.url,
+            data=request.body,
+            headers={"Content-Type": "application/json", **request.headers},
+            timeout=limits,
+            allow_redirects=False,
+            proxy=request.proxy,
+        )
+        return _Try(sending, lambda error: self._meant(error, seconds))
+
+    def _meant(self, error: BaseException, seconds: float) -> Exception | None:
+        """What went wrong with a try, in words of ours; None: it is none of HTTP's matters.
+
+        Args:
+            seconds: that it had.
+        """
+        import aiohttp
+
+        if isinstance(error, ValueError):  # a URL that is none, or names a user beside a key
+            return ModelUnavailable(f"{self.name} cannot be asked: mend `base_url`, or `api_key`")
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return Passing(
                 f"{self._subject} took no connection within {min(seconds, self.options.connect_timeout):.3g} s: is "
                 "`base_url` right?"
-            ) from error
-        except TimeoutError as error:
-            raise Passing(
+            )
+        if isinstance(error, TimeoutError):
+            return Passing(
                 f"{self._subject} gave no answer within {seconds:.3g} s: raise `timeout`, or try again later"
-            ) from error
-        except aiohttp.ClientConnectorError as error:
+            )
+        if isinstance(error, aiohttp.ClientConnectorError):
             system = getattr(error, "os_error", None)  # a refused certificate has none
             reason = getattr(system, "strerror", None) or type(error).__name__
-            raise Passing(
+            return Passing(
                 f"{self._subject} cannot be reached ({reason}): is it running, and is `base_url` right?"
-            ) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise Passing(f"{self._subject} broke the answer off: try again later") from error
-        return self._understood(answer.status, headers, content, request)
+            )
+        if isinstance(error, (aiohttp.ClientError, OSError)):
+            return Passing(f"{self._subject} broke the answer off: try again later")
+        return None
 
-    def _understood(
-        self, status: int, headers: Mapping[str, str], content: bytes, request: _Request
-    ) -> Reply:
+    def _understood(self, answer: ClientResponse, content: bytes, request: _Request) -> Reply:
+        headers = {name.lower(): value for name, value in answer.headers.items()}
         try:
-            return read(self._subject, status, headers, content, request.hide)
+            return read(self._subject, answer.status, headers, content, request.hide)
         except Passing as failure:
             failure.asked = asked_to_wait(headers, datetime.now(UTC))
             raise
@@ -188,12 +262,15 @@ class Client:
         content = bytearray()
         async for chunk in answer.content.iter_chunked(65_536):
             content += chunk
-            if len(content) > self.options.max_answer_bytes:
-                raise ModelUnavailable(
-                    f"{self._subject} answers with more than {self.options.max_answer_bytes} bytes: look at "
-                    "`base_url`, or raise `max_answer_bytes`"
-                )
+            self._bound(len(content))
         return bytes(content)
+
+    def _bound(self, size: int) -> None:
+        if size > self.options.max_answer_bytes:
+            raise ModelUnavailable(
+                f"{self._subject} answers with more than {self.options.max_answer_bytes} bytes: look at "
+                "`base_url`, or raise `max_answer_bytes`"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +282,35 @@ class _Request:
     headers: Mapping[str, str]
     body: bytes
     hide: tuple[str, ...]
+    timeout: float
+    """Seconds for one try."""
+
+
+class _Try:
+    """One try and its answer, to be read inside; no generator, as a loop that ends closes those in any order."""
+
+    def __init__(
+        self,
+        sending: AbstractAsyncContextManager[ClientResponse],
+        meant: Callable[[BaseException], Exception | None],
+    ) -> None:
+        self._sending = sending
+        self._meant = meant
+
+    async def __aenter__(self) -> ClientResponse:
+        try:
+            return await self._sending.__aenter__()
+        except Exception as error:
+            if meant := self._meant(error):
+                raise meant from error
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._sending.__aexit__(kind, error, trace)
+        if error is not None and (meant := self._meant(error)):
+            raise meant from error
 
 
 def _proxy(url: str) -> str | None:

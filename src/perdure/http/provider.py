@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from perdure.errors import ModelUnavailable
+from perdure.errors import ContentRefused, ModelUnavailable
 from perdure.http.client import Client
 from perdure.http.options import HttpOptions
 from perdure.http.parts import Part, merged
@@ -115,6 +115,8 @@ class HttpProvider(HttpOptions):
 
     def _learns(self, refused: Refused, parts: Sequence[Part]) -> bool:
         """Remember what was refused; False when it is nothing that could be left out."""
+        if isinstance(refused, ContentRefused):
+            return False
         about = [part.mark for part in parts if part.is_named_in(refused.told)]
         if refused.status not in (400, 422) or not about:
             return False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from perdure.errors import ModelUnavailable, Unavailable
+from perdure.errors import ContentRefused, ModelUnavailable, Unavailable
 
 LONGEST_MESSAGE = 200
 """Characters of a provider's message that an error shows."""
@@ -22,6 +23,22 @@ ADVICE = {
     404: "look at `model` and `base_url`",
     429: "ask less at a time with `concurrency`, or try again later",
 }
+ADVICE_BY_CODE = {
+    "invalid_api_key": ADVICE[401],
+    "api_key_invalid": ADVICE[401],
+    "model_not_found": "look at `model`",
+}
+"""For what some providers tell with another status."""
+FILTERS = frozenset(
+    ("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "invalid_prompt")
+)
+"""Codes of a content filter, as OpenAI, Azure and gateways give them."""
+FILTERED = re.compile(
+    r"content filtering policy|content management policy|content exists risk", re.IGNORECASE
+)
+"""The same in words, where there is no code: Anthropic, Azure, DeepSeek."""
+DECLINED = "the configuration is fine: try another model, or a milder filter"
+"""What to do about words that a model does not take."""
 
 
 class Reply(NamedTuple):
@@ -43,6 +60,10 @@ class Refused(ModelUnavailable):
         """All of the provider's message, which may hold a caller's words: to look at, never to show."""
 
 
+class Filtered(Refused, ContentRefused):
+    """The provider's content filter will not take these words, and may take others."""
+
+
 class Passing(Unavailable):
     """It failed, and may work in a moment."""
 
@@ -62,7 +83,7 @@ def read(subject: str, status: int, headers: Mapping[str, str], content: bytes, 
 
     Raises:
         Passing: an answer that may be a better one the next time.
-        Refused: an answer that will stay the same.
+        Refused: an answer that will stay the same; `Filtered` when it is one to these words alone.
     """
     body = _parsed(content)
     if 200 <= status < 300:
@@ -74,11 +95,13 @@ def read(subject: str, status: int, headers: Mapping[str, str], content: bytes, 
         if not body.get("error"):
             return Reply(status, body, headers)
         status = _status_within(body)  # gateways wrap the failure of the provider behind them into a success
-    told = _told(body)
-    message = _sentence(subject, status, shown(told, hide))
+    told, codes = _told(body), tuple(_codes(body))
+    said = _sentence(subject, status, shown(told, hide))
     if status in PASSING or status >= 500:
-        raise Passing(message, status=status)
-    raise Refused(message, status=status, told=told)
+        raise Passing(f"{said}: {_advice(status, codes)}", status=status)
+    if FILTERS.intersection(codes) or FILTERED.search(told):
+        raise Filtered(f"{said}: its content filter declines this; {DECLINED}", status=status, told=told)
+    raise Refused(f"{said}: {_advice(status, codes)}", status=status, told=told)
 
 
 def shown(told: str, hide: Iterable[str]) -> str:
@@ -128,8 +151,33 @@ def _told(body: Any) -> str:
     return ""
 
 
+def _codes(body: Any) -> Iterator[str]:
+    """The codes of an error, in lower case, in the places where providers put them."""
+    # {"error": {"code": ..., "innererror": {"code": ...}, "details": [{"reason": ...}]}} · {"code": ...} · [one of these]
+    body = body[0] if isinstance(body, list) and body else body
+    error = _within(body, "error")
+    details = _within(error, "details")
+    parts = [body, error, _within(error, "innererror"), *(details if isinstance(details, list) else ())]
+    for part in parts:
+        for key in ("code", "type", "status", "reason"):
+            if isinstance(code := _within(part, key), str):
+                yield code.lower()
+
+
+def _within(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None
+
+
 def _sentence(subject: str, status: int, message: str) -> str:
     if 300 <= status < 400:
-        return f"{subject} answered {status}, that it is somewhere else: mend `base_url`"
-    advice = ADVICE.get(status, "try again later" if status >= 500 else "it will not take this request")
-    return f"{subject} answered {status}{f' ({message})' if message else ''}: {advice}"
+        return f"{subject} answered {status}, that it is somewhere else"
+    return f"{subject} answered {status}{f' ({message})' if message else ''}"
+
+
+def _advice(status: int, codes: Iterable[str]) -> str:
+    if 300 <= status < 400:
+        return "mend `base_url`"
+    for code in codes:
+        if code in ADVICE_BY_CODE:
+            return ADVICE_BY_CODE[code]
+    return ADVICE.get(status, "try again later" if status >= 500 else "it will not take this request")

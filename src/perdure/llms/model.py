@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, final
 
-from perdure.errors import ModelUnavailable, Unavailable
-from perdure.http import HttpProvider, Part, parameter
+from perdure.errors import ContentRefused, Unavailable
+from perdure.http import DECLINED, HttpProvider, Part, parameter
 from perdure.ports import Completion, Prompt
 
 Form: TypeAlias = Literal["schema", "tool", "object", "text"]
@@ -49,8 +49,9 @@ class HttpModel(HttpProvider):
 
         Raises:
             Unavailable: a time-out, no connection, too many requests, a fault of the server; it was tried again.
-            ModelUnavailable: no key or a wrong one, an unknown model, a refused request, or a model that declines to
-                answer: an empty answer would look as if there was nothing to say.
+            ModelUnavailable: no key or a wrong one, an unknown model, a refused request.
+            ContentRefused: the model, or its provider's content filter, declines to answer this: an empty answer would
+                look as if there was nothing to say.
         """
         reply = await self._ask(
             self._path(),
@@ -105,12 +106,10 @@ class HttpModel(HttpProvider):
             return []
         return self._known([parameter("temperature", self.temperature)])
 
-    def _declined(self, reason: object) -> ModelUnavailable:
+    def _declined(self, reason: object) -> ContentRefused:
         """The error for a model that will not answer; its reason is one word, and its words are not shown."""
         word = reason if isinstance(reason, str) and re.fullmatch(r"\w{1,40}", reason) else "refusal"
-        return ModelUnavailable(
-            f"{self.TITLE} model {self.model} declines to answer this ({word}): try another model"
-        )
+        return ContentRefused(f"{self.TITLE} model {self.model} declines to answer this ({word}); {DECLINED}")
 
     def _empty(self) -> Unavailable:
         return Unavailable(f"{self.TITLE} model {self.model} gave an answer without content: try again later")

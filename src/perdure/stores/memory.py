@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import takewhile
 
 from perdure.errors import Closed, Conflict, ModelMismatch
 from perdure.filters import matches
@@ -40,6 +41,8 @@ class _Shelf:
     """Each change, with the `ord`s that it ended and began."""
     keys: dict[str, tuple[datetime, Committed]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
+    scopes: dict[Scope, int] = field(default_factory=dict)
+    """Numbers that stand for them in rows of the index."""
 
     @property
     def seq(self) -> int:
@@ -181,20 +184,79 @@ class InMemoryStore:
         ]
 
     async def jobs(
-        self, tenant: str, *, ids: Sequence[str] | None = None, limit: int | None = None
+        self,
+        tenant: str,
+        *,
+        ids: Sequence[str] | None = None,
+        kinds: Sequence[str] | None = None,
+        given_up: bool | None = None,
+        limit: int | None = None,
     ) -> list[Job]:
         """By the time at which they were made."""
-        held = [job for shelf in self._of(tenant).values() for job in shelf.jobs.values()]
-        wanted = [job for job in held if ids is None or job.id in ids]
+        wanted = [
+            job
+            for shelf in self._of(tenant).values()
+            for job in shelf.jobs.values()
+            if (ids is None or job.id in ids)
+            and (kinds is None or job.kind in kinds)
+            and given_up in (None, job.given_up)
+        ]
         return sorted(wanted, key=lambda job: (job.made_at, job.id))[:limit]
 
     async def keep_job(self, job: Job) -> bool:
-        """In place of the one that is there."""
+        """In place of the one that is there, unless somebody else has it."""
         jobs = self._held(job.partition).jobs
-        if job.id not in jobs:
+        held = jobs.get(job.id)
+        if held is None or (held.leased_until is not None and held.worker != job.worker):
             return False
-        jobs[job.id] = replace(jobs[job.id], attempts=job.attempts, error=job.error, answer=job.answer)
+        jobs[job.id] = replace(
+            held,
+            attempts=job.attempts,
+            error=job.error,
+            answer=job.answer,
+            due_at=job.due_at,
+            given_up=job.given_up,
+            leased_until=None,
+        )
         return True
+
+    async def claim(
+        self, tenant: str, kinds: Sequence[str], *, worker: str, now: datetime, until: datetime, limit: int
+    ) -> list[Job]:
+        """Of each partition what stands before the first that is not due, if nobody else is at work there."""
+        found: list[Job] = []
+        for shelf in self._of(tenant).values():
+            waiting = sorted(
+                (job for job in shelf.jobs.values() if job.kind in kinds and not job.given_up),
+                key=lambda job: (job.made_at, job.id),
+            )
+            if any(job.leased(now) and job.worker != worker for job in waiting):
+                continue
+            free = [job for job in waiting if not job.leased(now)]
+            found += takewhile(lambda job: job.due_at is None or job.due_at <= now, free)
+        taken = [
+            replace(job, worker=worker, leased_until=until)
+            for job in sorted(found, key=lambda job: (job.made_at, job.id))[:limit]
+        ]
+        for job in taken:
+            self._shelves[job.partition].jobs[job.id] = job
+        return taken
+
+    async def extend(self, tenant: str, ids: Sequence[str], *, worker: str, until: datetime) -> None:
+        """Those of them that it has."""
+        for shelf in self._of(tenant).values():
+            for job in [shelf.jobs[name] for name in ids if name in shelf.jobs]:
+                if job.worker == worker and job.leased_until is not None:
+                    shelf.jobs[job.id] = replace(job, leased_until=until)
+
+    async def written(self, tenant: str, batch_id: str) -> list[Change]:
+        """The log's lines of these batches, with the texts of the versions that they name."""
+        return [
+            replace(change, old_text=_text(shelf, old), new_text=_text(shelf, new))
+            for shelf in self._of(tenant).values()
+            for change, old, new in shelf.log
+            if change.write_id == batch_id and change.event != "REFINE"
+        ]
 
     async def turns(self, tenant: str, ids: Sequence[str]) -> list[Turn]:
         """In the order asked."""
@@ -364,7 +426,8 @@ def _apply(shelf: _Shelf, batch: Batch, write: Write) -> None:
     if refined is not None and refined.retired_at is None and refined.id == write.memory_id:
         shelf.entries[refined.ord] = write.entry or shelf.entries.get(refined.ord, Entry())
         salience = refined.salience if write.salience is None else write.salience
-        shelf.rows[refined.ord] = replace(refined, salience=salience)
+        categories = write.categories or refined.categories
+        shelf.rows[refined.ord] = replace(refined, salience=salience, categories=categories)
     if write.replaces is not None:
         shelf.rows[write.replaces] = replace(shelf.rows[write.replaces], retired_at=batch.at)
     if write.memory is not None:
@@ -435,6 +498,7 @@ def _row(shelf: _Shelf, memory: Memory) -> EntryRow:
         valid_to=None if memory.valid_to is None else micros(memory.valid_to),
         expires_at=None if memory.expires_at is None else micros(memory.expires_at),
         said_at=micros(memory.said_at),
+        scope=shelf.scopes.setdefault(memory.scope, len(shelf.scopes) + 1),
     )
 
 

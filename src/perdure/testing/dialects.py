@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 Body: TypeAlias = Mapping[str, Any]
@@ -36,7 +36,7 @@ def _openai_told(body: Body) -> Told:
     said = {"system": "", "user": ""}
     images: list[Body] = []
     for message in body.get("messages", ()):
-        texts, others = _parts(message["content"])
+        texts, others = _parts(message.get("content") or "")
         said[message["role"]] = "\n".join(filter(None, (said.get(message["role"]), texts)))
         images += others
     schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
@@ -48,7 +48,9 @@ def _openai_reply(text: str, finish: Finish, body: Body, usage: Usage) -> dict[s
     if finish == "refusal":
         message |= {"content": None, "refusal": text or "I cannot help with that."}
     return {
+        "id": "chatcmpl-1",
         "object": "chat.completion",
+        "created": 1,
         "model": body.get("model"),
         "choices": [
             {"index": 0, "message": message, "finish_reason": "length" if finish == "length" else "stop"}
@@ -60,6 +62,35 @@ def _openai_reply(text: str, finish: Finish, body: Body, usage: Usage) -> dict[s
             "prompt_tokens_details": {"cached_tokens": usage[1]},
         },
     }
+
+
+def openai_tool_calls(calls: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Calls of functions, each a name and its arguments as JSON, as OpenAI puts them."""
+    return [
+        {"id": f"call_{place}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        for place, (name, arguments) in enumerate(calls)
+    ]
+
+
+def openai_chunks(
+    pieces: Sequence[str], calls: Sequence[tuple[str, str]], body: Body, usage: Usage
+) -> Iterator[dict[str, Any]]:
+    """An answer as OpenAI streams it: who speaks, the text in pieces, calls of functions in halves, and how it ends."""
+    deltas: list[tuple[dict[str, Any], str | None]] = [({"role": "assistant", "content": ""}, None)]
+    deltas += [({"content": piece}, None) for piece in pieces]
+    for place, call in enumerate(openai_tool_calls(calls)):
+        arguments = call["function"]["arguments"]
+        half = len(arguments) // 2
+        begun = {**call, "index": place, "function": {**call["function"], "arguments": arguments[:half]}}
+        rest = {"index": place, "function": {"arguments": arguments[half:]}}
+        deltas += [({"tool_calls": [begun]}, None), ({"tool_calls": [rest]}, None)]
+    deltas.append(({}, "tool_calls" if calls else "stop"))
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": body.get("model")}
+    for delta, finish in deltas:
+        yield {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    if body.get("stream_options", {}).get("include_usage"):
+        told = {"prompt_tokens": usage[0], "completion_tokens": usage[2], "total_tokens": usage[0] + usage[2]}
+        yield {**head, "choices": [], "usage": told}
 
 
 def _openai_error(status: int, message: str, code: str | None) -> dict[str, Any]:

@@ -1,17 +1,31 @@
-"""A server of language models for tests: real HTTP on loopback, in the dialects of OpenAI, Anthropic and Gemini."""
+"""A server of models for tests: real HTTP on loopback, in the dialects of OpenAI, Anthropic and Gemini."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal, Self, TypeAlias
+from itertools import count, islice
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 from aiohttp import web
 
-from perdure.testing.dialects import DIALECTS, Dialect, Finish
+from perdure.testing import embeddings
+from perdure.testing.dialects import (
+    DIALECTS,
+    Dialect,
+    Finish,
+    Usage,
+    openai_chunks,
+    openai_tool_calls,
+)
+from perdure.testing.embeddings import SeenTexts
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +57,8 @@ class Fault:
     - cut: half of an answer, and the connection ends
     - garbage: a success that is no JSON
     - empty: a success without an answer in it
-    - length: an answer, `text`, that was too long and ends there
-    - refusal: the model declines
+    - length: an answer, `text`, that was too long and ends there; of embeddings, all but the last
+    - refusal: the model declines; embeddings know no such answer, and get the error of a content filter
     """
 
     kind: Literal["status", "hang", "drop", "cut", "garbage", "empty", "length", "refusal"] = "status"
@@ -56,10 +70,30 @@ class Fault:
     text: str = ""
 
 
-Answer: TypeAlias = str | Mapping[str, Any] | Fault
-"""A text; JSON for it; or a fault."""
+@dataclass(frozen=True)
+class Said:
+    """An answer in OpenAI's dialect, told exactly; who asks for a stream gets it piece by piece, else at once."""
+
+    text: str = ""
+    _: KW_ONLY
+    pieces: Sequence[str] = ()
+    """How the text is streamed; word by word, when left out."""
+    calls: Sequence[tuple[str, str]] = ()
+    """Functions to call: names, each with its arguments as JSON."""
+    latency: float = 0.0
+    """Seconds before each chunk of a stream."""
+    ends: Literal["done", "cut", "error"] = "done"
+    """How a stream ends: as it should; without its last chunks, as the connection ends; or with an error in it."""
+
+
+Answer: TypeAlias = str | Mapping[str, Any] | Fault | Said
+"""A text; JSON for it; a fault; or exactly what is said. A request for a stream gets the text in pieces."""
 Answers: TypeAlias = Answer | Sequence[Answer] | Callable[[SeenPrompt], Answer]
 """One for all requests; one after another, the last one for ever; or what a function makes of each request."""
+Embedding: TypeAlias = Fault | None
+"""A fault; None for the vectors of the words' hashes, the same for the same text."""
+Embeddings: TypeAlias = Embedding | Sequence[Embedding] | Callable[[SeenTexts], Embedding]
+"""As `Answers`."""
 
 
 class ModelServer:
@@ -71,18 +105,29 @@ class ModelServer:
     ```
 
     It knows no keys and takes every model. Tokens are words; the instructions of a prompt that came before count as
-    cached. The dialect is seen by the end of the path: `/chat/completions`, `/messages`, `:generateContent`.
+    cached. The dialect is seen by the end of the path: `/chat/completions`, `/messages`, `:generateContent`; and
+    `/embeddings`, as OpenAI has them.
     """
 
     def __init__(
-        self, answers: Answers = "", *, latency: float | Callable[[SeenPrompt], float] = 0.0
+        self,
+        answers: Answers = "",
+        *,
+        latency: float | Callable[[SeenPrompt], float] = 0.0,
+        embeddings: Embeddings = None,
+        embedding_latency: float | Callable[[SeenTexts], float] = 0.0,
     ) -> None:
-        """Nothing is opened before `start`; `latency` is in seconds, for every answer or by its request."""
+        """Nothing is opened before `start`; a latency is in seconds, for every answer or by its request."""
         self.seen: list[SeenPrompt] = []
-        """Every request, in the order in which they came."""
+        """Every prompt, in the order in which they came."""
+        self.embedded: list[SeenTexts] = []
+        """Every request for embeddings, in the order in which they came."""
+        self.left = 0
+        """Streams whose readers went away before the end."""
         self.latency = latency
-        self._answers = answers
-        self._given = 0
+        self.embedding_latency = embedding_latency
+        self._answer: Callable[[SeenPrompt], Answer] = _chooser(answers)
+        self._embedding: Callable[[SeenTexts], Embedding] = _chooser(embeddings)
         self._came = threading.Condition()
         self._cached: set[str] = set()
         self._port = 0
@@ -120,17 +165,40 @@ class ModelServer:
 
     def answers(self, answers: Answers) -> None:
         """Answer like this from now on; a list begins at its beginning."""
-        self._answers, self._given = answers, 0
+        self._answer = _chooser(answers)
 
-    def wait_for(self, requests: int, *, timeout: float = 10.0) -> None:
-        """Block until so many requests came, answered or not.
+    def embeddings(self, embeddings: Embeddings) -> None:
+        """Give embeddings like this from now on; a list begins at its beginning."""
+        self._embedding = _chooser(embeddings)
+
+    def wait_for(self, requests: int = 0, *, left: int = 0, timeout: float = 10.0) -> None:
+        """Block until so many requests came, of both kinds together, and so many readers of streams left.
 
         Raises:
             TimeoutError: they did not, in so many seconds.
         """
         with self._came:
-            if not self._came.wait_for(lambda: len(self.seen) >= requests, timeout):
-                raise TimeoutError(f"{len(self.seen)} of {requests} requests came")
+            if not self._came.wait_for(lambda: self._count() >= requests and self.left >= left, timeout):
+                raise TimeoutError(
+                    f"{self._count()} of {requests} requests came, and {self.left} of {left} readers left"
+                )
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Answer nothing while this lasts, or until `release`; requests come, and wait."""
+        self._tell(self._open.clear)
+        try:
+            yield
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Answer what waits."""
+        self._tell(self._open.set)
+
+    def _tell(self, function: Callable[[], None]) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(function)
 
     def start(self) -> None:
         """Listen on a free port of loopback; waits until it does."""
@@ -148,6 +216,9 @@ class ModelServer:
             self._thread.join()
             self._loop = self._thread = None
 
+    def _count(self) -> int:
+        return len(self.seen) + len(self.embedded)
+
     def _run(self, ready: threading.Event) -> None:
         try:
             asyncio.run(self._serve(ready))
@@ -156,6 +227,8 @@ class ModelServer:
 
     async def _serve(self, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        self._open = asyncio.Event()
+        self._open.set()
         application = web.Application(client_max_size=1 << 28)
         application.router.add_post("/{path:.*}", self._handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -168,38 +241,88 @@ class ModelServer:
         await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path.endswith(embeddings.PATH):
+            return await self._embed(request)
         dialect = next((its for its in DIALECTS if request.path.endswith(its.path)), None)
         if dialect is None:
             return web.json_response({"error": {"message": f"nothing at {request.path}"}}, status=404)
         prompt = _seen(dialect, request, await request.json())
-        with self._came:
-            self.seen.append(prompt)
-            self._came.notify_all()
+        self._note(self.seen, prompt)
         answer = self._answer(prompt)
         await asyncio.sleep(self.latency(prompt) if callable(self.latency) else self.latency)
+        await self._open.wait()
         if isinstance(answer, Fault) and answer.kind not in ("length", "refusal"):
             return await self._fail(request, dialect, answer)
+        if prompt.body.get("stream") and dialect.name == "openai" and not isinstance(answer, Fault):
+            return await self._stream(request, prompt, answer)
         return web.json_response(self._reply(dialect, prompt, answer))
 
-    def _answer(self, prompt: SeenPrompt) -> Answer:
-        answers = self._answers
-        if callable(answers):
-            return answers(prompt)
-        if isinstance(answers, str | Mapping | Fault):
-            return answers
-        self._given += 1
-        return answers[min(self._given, len(answers)) - 1]
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
+        openai = DIALECTS[0]
+        try:
+            asked = embeddings.understood(request.path_qs, _headers(request), await request.json())
+        except ValueError as error:
+            return await self._fail(request, openai, Fault(status=400, message=str(error)))
+        self._note(self.embedded, asked)
+        fault, latency = self._embedding(asked), self.embedding_latency
+        await asyncio.sleep(latency(asked) if callable(latency) else latency)
+        await self._open.wait()
+        if fault is None or fault.kind == "length":
+            most = None if fault is None else len(asked.texts) - 1
+            return web.json_response(await embeddings.reply(asked, most=most))
+        if fault.kind == "refusal":
+            fault = Fault(status=400, message=fault.message, code="content_filter")
+        return await self._fail(request, openai, fault)
+
+    def _note(self, seen: list[Seen], request: Seen) -> None:
+        with self._came:
+            seen.append(request)
+            self._came.notify_all()
+
+    async def _stream(
+        self, request: web.Request, prompt: SeenPrompt, answer: str | Mapping[str, Any] | Said
+    ) -> web.StreamResponse:
+        said = answer if isinstance(answer, Said) else Said(_text(answer))
+        pieces = said.pieces or re.findall(r"\s*\S+", said.text)
+        events = openai_chunks(pieces, said.calls, prompt.body, self._usage(prompt, said.text))
+        if said.ends != "done":
+            events = islice(events, 1 + len(pieces))
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            for event in events:
+                await asyncio.sleep(said.latency)
+                await response.write(_event(json.dumps(event, ensure_ascii=False)))
+            if said.ends == "error":
+                await response.write(_event('{"error": {"message": "told to fail", "code": 500}}'))
+            elif said.ends == "done":
+                await response.write(_event("[DONE]"))
+            elif request.transport is not None:
+                request.transport.close()
+        except ConnectionError:
+            with self._came:
+                self.left += 1
+                self._came.notify_all()
+        return response
 
     def _reply(self, dialect: Dialect, prompt: SeenPrompt, answer: Answer) -> dict[str, Any]:
         finish: Finish = "stop"
         if isinstance(answer, Fault):
             finish = "length" if answer.kind == "length" else "refusal"
             answer = answer.text
-        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        text = _text(answer)
+        reply = dialect.reply(text, finish, prompt.body, self._usage(prompt, text))
+        if isinstance(answer, Said) and answer.calls:
+            calls = openai_tool_calls(answer.calls)
+            reply["choices"][0]["message"] |= {"content": answer.text or None, "tool_calls": calls}
+            reply["choices"][0]["finish_reason"] = "tool_calls"
+        return reply
+
+    def _usage(self, prompt: SeenPrompt, text: str) -> Usage:
         instructions, content = len(prompt.instructions.split()), len(prompt.content.split())
         known = instructions if prompt.instructions in self._cached else 0
         self._cached.add(prompt.instructions)
-        return dialect.reply(text, finish, prompt.body, (instructions + content, known, len(text.split())))
+        return instructions + content, known, len(text.split())
 
     async def _fail(self, request: web.Request, dialect: Dialect, fault: Fault) -> web.StreamResponse:
         if fault.kind == "status":
@@ -225,7 +348,7 @@ def _seen(dialect: Dialect, request: web.Request, body: Mapping[str, Any]) -> Se
     return SeenPrompt(
         dialect=dialect.name,
         path=request.path_qs,
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers=_headers(request),
         body=body,
         model=body.get("model") or request.path.rpartition("/")[2].partition(":")[0],
         instructions=told.instructions,
@@ -233,3 +356,28 @@ def _seen(dialect: Dialect, request: web.Request, body: Mapping[str, Any]) -> Se
         images=told.images,
         schema=told.schema,
     )
+
+
+def _headers(request: web.Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _text(answer: str | Mapping[str, Any] | Said) -> str:
+    if isinstance(answer, Said):
+        return answer.text or "".join(answer.pieces)
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+
+
+def _event(data: str) -> bytes:
+    return f"data: {data}\n\n".encode()
+
+
+def _chooser(answers: Any) -> Callable[[Any], Any]:
+    """What each request gets, by the request."""
+    if callable(answers):
+        chosen: Callable[[Any], Any] = answers
+        return chosen
+    if isinstance(answers, str) or not isinstance(answers, Sequence):
+        return lambda _: answers
+    given = count()
+    return lambda _: answers[min(next(given), len(answers) - 1)]

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from perdure.engine.caching.keys import digest
 from perdure.engine.caching.layers import Found, Layered
 from perdure.engine.caching.tally import Tally
+from perdure.engine.dates import question_interval
 from perdure.engine.indexes import Indexes
 from perdure.engine.recall import Recall, Seen
 from perdure.engine.scoping import Reach
@@ -23,7 +24,7 @@ from perdure.errors import PerdureError
 from perdure.moments import micros
 from perdure.ports import Key, Stand, Standing, Store
 from perdure.settings import CACHE_TTL
-from perdure.types import Partition
+from perdure.types import Mention, Partition
 
 MOST_PARTITIONS = 16
 """An answer from more partitions is not kept: to look whether one of them has changed costs as much as a search."""
@@ -55,6 +56,9 @@ class Answer:
     since: int
     """Before this moment (microseconds), and from `until` on, other memories were or will be to be seen."""
     until: int
+    language: str | None
+    when: Mention | None
+    """The time that the question asks about: of "last week" another one, a week later."""
     right_at: float
     """When it was last known to be right, in seconds since 1970."""
     ttl: float
@@ -88,13 +92,14 @@ class AnswerForm:
             [*partition, stand.head, stand.generation, stand.token, stand.erasures]
             for partition, stand in value.stands.items()
         ]
-        times = [value.since, value.until, value.right_at, value.ttl]
+        when = value.when and [value.when.text, value.when.start.isoformat(), value.when.end.isoformat()]
+        times = [value.since, value.until, value.right_at, value.ttl, value.language, when]
         return json.dumps([stands, times, marshal.loads(value.payload)]).encode()  # noqa: S302  # our own
 
     def unpack(self, data: bytes) -> Answer | None:
         """None for what cannot be read."""
         try:
-            stands, [since, until, right_at, ttl], result = json.loads(data)
+            stands, [since, until, right_at, ttl, language, when], result = json.loads(data)
             return Answer(
                 payload=marshal.dumps(result),
                 stands={
@@ -105,6 +110,8 @@ class AnswerForm:
                 },
                 since=since,
                 until=until,
+                language=language,
+                when=when and _mention(*when),
                 right_at=right_at,
                 ttl=ttl,
             )
@@ -219,8 +226,8 @@ class Answers:
         answer, layer = found.value, found.layer
         if answer is None or layer is None:
             return None
-        if not await self._is_right(call, answer):
-            if not self._may_be_stale(call, answer):
+        if not await self._is_right(call, text, answer):
+            if not self._may_be_stale(call, text, answer):
                 self.tally.outdated += 1
                 return None
             self.tally.stale += 1
@@ -228,10 +235,10 @@ class Answers:
         self.tally.hit(layer, call.seconds)
         return marshal.loads(answer.payload)  # noqa: S302  # our own
 
-    async def _is_right(self, call: _Call, answer: Answer) -> bool:
+    async def _is_right(self, call: _Call, text: str, answer: Answer) -> bool:
         """Whether a search would find the same now."""
         asked = call.asked
-        if not self._is_in_time(asked, answer):
+        if not self._is_in_time(asked, text, answer):
             return False
         named = asked.reach.partitions is not None
         if named and all(self.store.stands(stand.mark) for stand in answer.stands.values()):
@@ -241,18 +248,26 @@ class Answers:
         if call.stands != answer.stands:
             return False
         answer.stands, answer.right_at = call.stands, time.time()
-        return self._is_in_time(asked, answer)
+        return self._is_in_time(asked, text, answer)
 
-    def _is_in_time(self, asked: Asked, answer: Answer) -> bool:
-        return asked.fixed or answer.since <= micros(self.clock()) < answer.until
+    def _is_in_time(self, asked: Asked, text: str, answer: Answer) -> bool:
+        """Whether the same memories are to be seen, and the question asks about the same time."""
+        if asked.fixed:
+            return True
+        now = self.clock()
+        if not answer.since <= micros(now) < answer.until:
+            return False
+        return question_interval(text, now, answer.language) == answer.when
 
-    def _may_be_stale(self, call: _Call, answer: Answer) -> bool:
+    def _may_be_stale(self, call: _Call, text: str, answer: Answer) -> bool:
         """Whether it was right a short while ago, and no words had to go since."""
         if not self.stale_while or call.stands is None or call.stands.keys() != answer.stands.keys():
             return False
         if _erasures(call.stands) != _erasures(answer.stands):
             return False
-        return time.time() - answer.right_at <= self.stale_while and self._is_in_time(call.asked, answer)
+        if time.time() - answer.right_at > self.stale_while:
+            return False
+        return self._is_in_time(call.asked, text, answer)
 
     async def _standing(self, partitions: Sequence[Partition]) -> dict[Partition, Stand]:
         """How far partitions have come; an index that is in memory takes in what came, and none is loaded."""
@@ -304,6 +319,8 @@ class Answers:
             stands=seen.stands,
             since=seen.since,
             until=seen.until,
+            language=seen.language,
+            when=seen.when,
             right_at=time.time(),
             ttl=min(self.ttl.get(kind, CACHE_TTL["user"]) for kind in kinds),
         )
@@ -318,6 +335,10 @@ class Answers:
 
 def _erasures(stands: Mapping[Partition, Stand]) -> int:
     return max((stand.erasures for stand in stands.values()), default=0)
+
+
+def _mention(text: str, start: str, end: str) -> Mention:
+    return Mention(text=text, start=datetime.fromisoformat(start), end=datetime.fromisoformat(end))
 
 
 def _payload(result: Result) -> bytes | None:

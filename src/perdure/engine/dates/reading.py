@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, NamedTuple
 
+from perdure.engine.dates.foreign import translate
 from perdure.engine.dates.rules import TRIGGERS, WORD, reader_of
 from perdure.engine.dates.spans import DAY, HOUR, MONTH_NAMES, Choice, Here, Resolve, Span, part_span
 from perdure.moments import in_utc
@@ -27,7 +28,7 @@ def mentions(text: str, said_at: datetime, language: str | None = "en") -> tuple
         said_at: when it was said; "yesterday" is resolved in its zone (without one: UTC).
         language: English words are read only where this is English ("en"); numeric dates in every language.
     """
-    return tuple(found.mention for found in _find(text, said_at, language, undated="nearest"))
+    return tuple(times.mention for times in _find(text, said_at, language, undated="nearest").found)
 
 
 def question_interval(query: str, reference: datetime, language: str | None = "en") -> Mention | None:
@@ -36,13 +37,13 @@ def question_interval(query: str, reference: datetime, language: str | None = "e
     "Between A and B" covers both, "after A" runs to `reference`, "before A" and "until A" have no beginning; of
     several times that are not so connected the first counts.
     """
-    times = _find(query, reference, language, undated="begun")
-    if not times:
+    read = _find(query, reference, language, undated="begun")
+    if not read.found:
         return None
-    first, start = times[0].mention, times[0].start
-    word = match[1] if (match := _RELATION.search(query.lower(), max(0, start - 20), start)) else ""
+    times, (first, start, _) = read.found, read.found[0]
+    word = match[1] if (match := _RELATION.search(read.low, max(0, start - 20), start)) else ""
     if word in ("between", "from") and len(times) > 1 and first.start < (end := times[1].mention.end):
-        return Mention(text=query[start : times[1].end], start=first.start, end=end)
+        return Mention(text=read.words(start, times[1].end), start=first.start, end=end)
     if word in ("before", "until", "till"):
         return Mention(
             text=first.text,
@@ -79,28 +80,43 @@ class _Found(NamedTuple):
     end: int
 
 
-def _find(text: str, said_at: datetime, language: str | None, undated: Choice) -> list[_Found]:
+class _Read(NamedTuple):
+    """The times of a text, and their places in what was read: the text itself or its translation, in lower case."""
+
+    low: str
+    found: list[_Found]
+    words: Callable[[int, int], str]
+    """The original between two places."""
+
+
+def _find(text: str, said_at: datetime, language: str | None, undated: Choice) -> _Read:
     low = _lower(text)
-    english = language is not None and language[:2] == "en"
-    if not (_DIGIT.search(low) or (english and not TRIGGERS.isdisjoint(WORD.findall(low)))):
-        return []
+    words = WORD.findall(low)
+    translation = translate(text, low, words, language)
+    if translation:
+        low = _lower(translation.text)
+    english = bool(translation) or (language is not None and language[:2] == "en")
+    read = _Read(low, [], translation.words if translation else lambda start, end: text[start:end])
+    if not (_DIGIT.search(low) or translation or (english and not TRIGGERS.isdisjoint(words))):
+        return read
     zone = said_at.tzinfo if said_at.utcoffset() is not None else UTC
-    here = Here(said_at.replace(tzinfo=None), text, undated)
+    here = Here(said_at.replace(tzinfo=None), translation.text if translation else text, undated)
     reader = reader_of(english=english)
-    found: list[_Found] = []
+    found = read.found
     for hit in reader.any_rule.finditer(low):
         pattern, resolve = reader.rules[hit.lastgroup or ""]
         match = pattern.match(low, hit.start())
         if match and hit.start() >= (found[-1].end if found else 0):
             with suppress(OverflowError, ValueError):  # there is no 31 April, nor a day before the year 1
-                found += _resolved(low, match, resolve, here, zone)
-    return found
+                found += _resolved(read, match, resolve, here, zone)
+    return read
 
 
 def _resolved(
-    low: str, match: re.Match[str], resolve: Resolve, here: Here, zone: tzinfo | None
+    read: _Read, match: re.Match[str], resolve: Resolve, here: Here, zone: tzinfo | None
 ) -> Iterable[_Found]:
     """The time that a rule found, with the clock behind it and the "since" before it; none if it means nothing."""
+    low = read.low
     start = match.end("lead") if match.groupdict().get("lead") else match.start()
     since = _SINCE.search(low, max(0, start - 12), start)
     span = resolve(replace(here, undated="begun") if since else here, match)
@@ -114,7 +130,7 @@ def _resolved(
     if since:
         start, last = since.start(), now if first < now else last
     if first < last:
-        yield _Found(Mention(text=here.text[start:end], start=first, end=last), start, end)
+        yield _Found(Mention(text=read.words(start, end), start=first, end=last), start, end)
 
 
 def _clock(low: str, at: int, span: Span, zone: tzinfo | None) -> tuple[Span, int, tzinfo | None]:

@@ -11,7 +11,8 @@ from perdure.engine.embedding import Vectors
 from perdure.engine.learning.answer import Fact
 from perdure.engine.learning.reconcile import Near, reconcile
 from perdure.engine.learning.surroundings import EARLIER, SHOWN, alike
-from perdure.engine.learning.writing import Writing
+from perdure.engine.learning.writing import KEPT, Writing, refinements
+from perdure.engine.salience import AS_IT_IS
 from perdure.engine.words.segment import normalize
 from perdure.ports import Entry, Write
 from perdure.types import Memory, Turn
@@ -66,13 +67,18 @@ class Draft:
                 self.vectors.setdefault(memory_id, made[place])
 
     def difference(
-        self, held: Sequence[Memory], turns: Sequence[Turn]
+        self, held: Sequence[Memory], own: Sequence[Memory]
     ) -> tuple[list[Write], list[Memory], list[Memory]]:
         """The writes that make what is held what it would be; the facts that come, and those that go.
 
         A fact stays when the draft says it, too, and when it came from a turn that the model missed, or from elsewhere.
+        Turns are not listed beside what was learned from them, but for those whose words somebody wanted listed.
+
+        Args:
+            held: the facts that there are.
+            own: the turns' memories.
         """
-        processed = {turn.id for turn in turns} - self.missed.keys()
+        processed = {memory.id for memory in own} - self.missed.keys()
         drafted = {_key(memory): (memory, entry) for memory, entry in self.facts.values()}
         known = {_key(memory) for memory in held}
         gone = [m for m in held if _key(m) not in drafted and m.sources and set(m.sources) <= processed]
@@ -82,6 +88,8 @@ class Draft:
         writes += [
             Write(event="ADD", memory_id=m.id, memory=m, entry=entry, reason=reason) for m, entry in new
         ]
+        listed = [m for m in own if m.id in processed and KEPT < m.salience < AS_IT_IS]
+        writes += refinements(listed, None, salience=KEPT)
         return writes, [memory for memory, _ in new], gone
 
     def _current(self) -> list[Memory]:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from perdure.engine.embedding import lacking, vectors_of
 from perdure.engine.indexes import Indexes
-from perdure.engine.ingest import PROCEDURE
+from perdure.engine.ingest import PROCEDURE, VECTORS
 from perdure.engine.learning.again import Draft, portions
 from perdure.engine.learning.answer import Extraction, Fact, Unreadable, read
 from perdure.engine.learning.lines import Lines
@@ -20,8 +21,10 @@ from perdure.engine.learning.reconcile import Add, Decision, reconcile
 from perdure.engine.learning.surroundings import Surroundings, alike
 from perdure.engine.learning.writing import KEPT, Writing, refinements
 from perdure.engine.turns import Turns
-from perdure.errors import Conflict, ModelUnavailable, Unavailable
-from perdure.ports import LLM, Batch, Completion, Embedder, Job, Prompt, Store
+from perdure.engine.work.attempts import failed
+from perdure.errors import Conflict, ContentRefused, ModelUnavailable, Unavailable
+from perdure.ids import new_id
+from perdure.ports import LLM, Batch, Completion, Embedder, Job, Prompt, Store, Write
 from perdure.settings import CATEGORIES, Settings
 from perdure.types import Memory, Turn
 
@@ -117,9 +120,9 @@ class Learner:
                 return await self._nothing_left(job)
             if job.kind == PROCEDURE:
                 return await self._write_down(job, turns, own)
-            around = Surroundings(self._store, self._indexes, job.partition)
+            around = Surroundings(self._store, self._indexes, job.partition, own)
             work = _Work(job=job, turns=tuple(turns), own=tuple(own), around=around)
-            shown, earlier = await around.shown(own, self._clock())
+            shown, earlier = await around.shown(self._clock())
             try:
                 wish = str(job.options.get("prompt") or "")
                 extraction = await self._asked(work.turns, shown, earlier, wish)
@@ -132,7 +135,7 @@ class Learner:
             if len(forgotten) == len(own):
                 return await self._nothing_left(job)
             extraction, vectors = _without(forgotten, extraction, vectors, len(own))
-            outcome = await self._commit(work, shown, extraction, vectors)
+            outcome = await self._commit(work, shown, extraction, vectors, trouble)
             return replace(outcome, lacking=tuple(trouble))
 
     async def known(self, job_id: str, tenant: str) -> Outcome:
@@ -168,7 +171,7 @@ class Learner:
 
     async def _forgotten(self, work: _Work) -> set[int]:
         """The places of the turns that were deleted while the model was asked."""
-        if await work.around.alive(work.own):
+        if await work.around.alive():
             return set()
         own = {memory.id for memory in await self._own(work.job, work.turns)}
         return {place for place, memory in enumerate(work.own) if memory.id not in own}
@@ -195,8 +198,7 @@ class Learner:
         }
         answer = None
         for again in (False, True):
-            seen, unseen = (ask(turns, images=images, again=again, **said) for images in (True, False))
-            completion = await self._completed(seen, unseen, answer)
+            completion = await self._completed(partial(ask, turns, again=again, **said), answer)
             answer = completion.text[:MAX_ANSWER]
             await self._turns.take()  # many answers may come at once
             try:
@@ -212,22 +214,25 @@ class Learner:
                 reason = f"the answer of {self._llm.model} cannot be read: {error}"
         raise _Unanswered(reason, answer)
 
-    async def _completed(
-        self, prompt: Prompt, without_images: Prompt, answer: str | None = None
-    ) -> Completion:
+    async def _completed(self, prompt_of: Callable[..., Prompt], answer: str | None = None) -> Completion:
         """The model's answer to a prompt, or to the one without images when it does not see.
 
+        Args:
+            prompt_of: makes it, with `images` or without.
+            answer: what the model said before.
+
         Raises:
-            _Unanswered: it cannot be had; `answer` is what it said before.
+            _Unanswered: it cannot be had.
         """
+        prompt = prompt_of(images=self._sees)
         try:
-            if not prompt.images or not self._sees:
-                return await self._llm.complete(without_images)
+            if not prompt.images:
+                return await self._llm.complete(prompt)
             try:
                 return await self._llm.complete(prompt)
-            except ModelUnavailable:
-                completion = await self._llm.complete(without_images)
-                self._sees = False
+            except ModelUnavailable as refused:
+                completion = await self._llm.complete(prompt_of(images=False))
+                self._sees = isinstance(refused, ContentRefused)  # it has looked at them, and will not
                 return completion
         except (Unavailable, ModelUnavailable) as error:
             raise _Unanswered(str(error), answer) from error
@@ -239,7 +244,7 @@ class Learner:
         wishes = (self._settings.instructions, str(job.options.get("prompt") or ""))
         prompt = ask_procedure(turns, wishes=wishes)
         try:
-            completion = await self._completed(prompt, prompt)
+            completion = await self._completed(lambda **_: prompt)
         except _Unanswered as failure:
             return await self._leave(job, own, failure)
         text = _storable(completion.text.replace("\0", "")).strip()[:MAX_ANSWER]
@@ -254,18 +259,31 @@ class Learner:
             decisions, of_text
         )
         writes = [*refinements(own, of_turns, salience=KEPT), *writes]
-        batch = Batch(id=job.id, partition=job.partition, at=now, writes=tuple(writes), done=(job.id,))
         try:
-            await self._store.commit(batch)
+            await self._store.commit(self._result(job, writes, trouble, now))
         except Conflict:
             return Outcome(dropped=("another process has done it meanwhile, or the messages were erased",))
         return Outcome(decisions=decisions, ids=tuple(ids), lacking=tuple(trouble))
+
+    def _result(self, job: Job, writes: Sequence[Write], trouble: Sequence[str], now: datetime) -> Batch:
+        """What a job has led to; without vectors, with the job of making them."""
+        late = Job(id=new_id(), partition=job.partition, kind=VECTORS, turns=job.turns, made_at=now)
+        most = self._settings.job_attempts
+        return Batch(
+            id=job.id,
+            partition=job.partition,
+            at=now,
+            writes=tuple(writes),
+            jobs=tuple(failed(late, reason, now=now, most=most) for reason in trouble),
+            done=(job.id,),
+        )
 
     async def _leave(self, job: Job, own: Sequence[Memory], failure: _Unanswered) -> Outcome:
         """The job stays, and says why; its turns get their vectors all the same."""
         reason = _storable(failure.reason)
         answer = None if failure.answer is None else _storable(failure.answer)
-        await self._store.keep_job(replace(job, attempts=job.attempts + 1, error=reason, answer=answer))
+        most = self._settings.job_attempts
+        await self._store.keep_job(failed(job, reason, now=self._clock(), most=most, answer=answer))
         vectors, _ = await self._embedded([memory.text for memory in own])
         if vectors is not None:
             writes = tuple(refinements(own, vectors, salience=None))
@@ -288,6 +306,7 @@ class Learner:
         shown: Sequence[Memory],
         extraction: Extraction,
         vectors: list[NDArray[np.float32]] | None,
+        trouble: Sequence[str],
     ) -> Outcome:
         """Decide on what is there now, and store it; again from there, when somebody else was first."""
         facts, turns, job, own = extraction.facts, work.turns, work.job, work.own
@@ -299,7 +318,7 @@ class Learner:
             now = self._clock()
             decisions = reconcile(
                 facts,
-                await work.around.rivals(turns[0].scope, shown, facts, of_facts, now=now),
+                await work.around.rivals(shown, facts, of_facts, now=now),
                 shown=[memory.id for memory in shown],
                 origins=[origin_of[turn.id] for turn in turns],
                 said_at=[turn.said_at for turn in turns],
@@ -307,9 +326,8 @@ class Learner:
             )
             writes, ids = Writing(turns, own, by=self.derived_by, now=now).of(decisions, of_facts)
             writes = [*refinements(own, of_turns, salience=KEPT), *writes]
-            batch = Batch(id=job.id, partition=job.partition, at=now, writes=tuple(writes), done=(job.id,))
             try:
-                await self._store.commit(batch)
+                await self._store.commit(self._result(job, writes, trouble, now))
             except Conflict:
                 if not await self._waits(job.id, job.partition.tenant):
                     return Outcome(dropped=("another process has done it meanwhile",))

@@ -216,11 +216,11 @@ def _alike(one: str, other: str, first: Claim | None, second: Claim | None, cosi
     mine, theirs = told(one), told(other)
     if mine.plain == theirs.plain:
         return True
-    if not mine.holds(theirs) and not theirs.holds(mine):
-        return False
     claimed = first is not None and second is not None
     near = cosine is not None and cosine >= (SAME_CLAIM if claimed else SAME_MEANING)
     if not near and mine.words != theirs.words:
+        return False
+    if not mine.holds(theirs) and not theirs.holds(mine):
         return False
     if first is not None and second is not None and not about_the_same(first, second):
         return False

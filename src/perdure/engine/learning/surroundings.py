@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from perdure.engine.columns import Rows
 from perdure.engine.embedding import Vectors
 from perdure.engine.index import Mask, PartitionIndex
 from perdure.engine.indexes import Indexes
@@ -17,7 +18,7 @@ from perdure.engine.rank import Ranking
 from perdure.engine.words import read_query
 from perdure.moments import micros
 from perdure.ports import Store
-from perdure.types import Memory, Partition, Scope, Turn, said
+from perdure.types import Memory, Partition, Turn, said
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,38 +37,37 @@ COMPARED: Final = 0.5
 
 
 class Surroundings:
-    """Of one partition, as it is when it is asked."""
+    """Of turns that one scope has just got, as it is when it is asked."""
 
-    def __init__(self, store: Store, indexes: Indexes, partition: Partition) -> None:
+    def __init__(self, store: Store, indexes: Indexes, partition: Partition, own: Sequence[Memory]) -> None:
+        """Args: own: the turns' memories, of one scope."""
         self._store = store
         self._indexes = indexes
         self._partition = partition
+        self._own = own
+        self._read: dict[int, Memory] = {}
+        """What was read already; a version that an index holds is as it was."""
 
-    async def shown(self, own: Sequence[Memory], now: datetime) -> tuple[list[Memory], list[Turn]]:
-        """What a model is shown besides these new turns, oldest first.
+    async def shown(self, now: datetime) -> tuple[list[Memory], list[Turn]]:
+        """What a model is shown besides the turns, oldest first.
 
         - the current facts of the same scope: all while there are few of them, else those that share words with the
           turns, and the newest
         - the turns of the same session before these
         """
         index = await self._indexes.current(self._partition)
-        facts, before = _chosen(index, own, now), _before(index, own)
-        rows = [*facts, *before]
-        held = (
-            await self._store.read(self._partition, [int(index.ords.values[row]) for row in rows])
-            if rows
-            else []
-        )
-        known = [memory for memory in held if memory.kind != "turn" and memory.scope == own[0].scope]
-        return known[-SHOWN:], [said(memory) for memory in held if memory.kind == "turn"]
+        facts, before = _chosen(index, self._own, now), _before(index, self._own)
+        held = await self._versions(int(index.ords.values[row]) for row in (*facts, *before))
+        known = [memory for memory in held if memory.kind != "turn"]
+        return known, [said(memory) for memory in held if memory.kind == "turn"]
 
-    async def alive(self, own: Sequence[Memory]) -> bool:
-        """Whether all these versions are still current."""
+    async def alive(self) -> bool:
+        """Whether all the turns' versions are still current."""
         index = await self._indexes.current(self._partition)
-        return len(index.rows_of([memory.ord for memory in own])) == len(own)
+        return len(index.rows_of([memory.ord for memory in self._own])) == len(self._own)
 
     async def rivals(
-        self, scope: Scope, shown: Sequence[Memory], facts: Sequence[Fact], vectors: Vectors, *, now: datetime
+        self, shown: Sequence[Memory], facts: Sequence[Fact], vectors: Vectors, *, now: datetime
     ) -> list[Near]:
         """The facts as they are now that new ones are compared with: those shown, and the nearest to each.
 
@@ -75,36 +75,56 @@ class Surroundings:
             vectors: of each new fact; without them, words decide what is near.
         """
         index = await self._indexes.current(self._partition)
+        wanted = _facts(index, self._own, now)
+        rows = np.flatnonzero(wanted).astype(np.int32)
         names = {memory.id for memory in shown}
-        wanted = _facts(index, now)
-        chosen = {int(row) for row in np.flatnonzero(wanted) if index.ids[row] in names}
-        cosines: dict[int, NDArray[np.float32]] = {}
-        for place, fact in enumerate(facts):
-            if vectors is not None and index.has_vectors:
-                cosines[place] = index.cosines(vectors[place][0])
-                chosen.update(_nearest(cosines[place], wanted))
-            else:
+        chosen = {int(row) for row in rows if index.ids[row] in names}
+        cosines = None
+        if vectors is not None and index.has_vectors:
+            cosines = index.cosines_among(rows, [vector[0] for vector in vectors])
+            chosen.update(int(row) for each in cosines for row in rows[_nearest(each)])
+        else:
+            for fact in facts:
                 ranking = Ranking(index, read_query(fact.text), visible=wanted, with_vectors=False)
                 chosen.update(int(row) for row in ranking.best(None, limit=FOR_EACH).rows)
-        rows = {int(index.ords.values[row]): row for row in sorted(chosen)}
-        likeness = {ord_: {p: float(c[row]) for p, c in cosines.items()} for ord_, row in rows.items()}
-        held = await self._store.read(self._partition, list(rows))
-        return [
-            Near(memory=memory, cosines=likeness[memory.ord])
-            for memory in held
-            if memory.scope == scope and memory.retired_at is None
-        ]
+        likeness = _likeness(index, rows, chosen, cosines)
+        held = await self._versions(likeness)
+        return [Near(memory=memory, cosines=likeness[memory.ord]) for memory in held]
+
+    async def _versions(self, ords: Iterable[int]) -> list[Memory]:
+        """The current versions with these numbers, in their order; each is read once."""
+        wanted = list(ords)
+        if unknown := [ord_ for ord_ in wanted if ord_ not in self._read]:
+            read = await self._store.read(self._partition, unknown)
+            self._read.update((memory.ord, memory) for memory in read if memory.retired_at is None)
+        return [self._read[ord_] for ord_ in wanted if ord_ in self._read]
 
 
 def _chosen(index: PartitionIndex, own: Sequence[Memory], now: datetime) -> list[int]:
     """The facts that a model is shown."""
-    facts = _facts(index, now)
-    rows = np.flatnonzero(facts)
+    rows = np.flatnonzero(_facts(index, own, now))
     if len(rows) <= SHOWN:
         return [int(row) for row in rows]
     shared = _shared_words(index, "\n".join(memory.text for memory in own)[:LOOKED_AT])[rows]
     best = rows[np.argsort(-shared, kind="stable")[: SHOWN - NEWEST]]
     return sorted({int(row) for row in (*rows[-NEWEST:], *best)})
+
+
+def _likeness(
+    index: PartitionIndex, rows: Rows, chosen: Collection[int], cosines: NDArray[np.float32] | None
+) -> dict[int, dict[int, float]]:
+    """By the `ord` of each chosen row, oldest first: its cosines by the places of the new facts.
+
+    Args:
+        cosines: `(facts, rows)`.
+    """
+    places = {int(row): place for place, row in enumerate(rows)}
+    return {
+        int(index.ords.values[row]): {}
+        if cosines is None
+        else dict(enumerate(cosines[:, places[row]].tolist()))
+        for row in sorted(chosen)
+    }
 
 
 def _shared_words(index: PartitionIndex, text: str) -> NDArray[np.float64]:
@@ -130,11 +150,10 @@ def _before(index: PartitionIndex, own: Sequence[Memory]) -> list[int]:
     return found
 
 
-def _nearest(cosines: NDArray[np.float32], wanted: Mask) -> list[int]:
-    """The wanted rows with the best cosines, so far as they are near at all."""
-    near = np.flatnonzero(wanted & (cosines >= COMPARED))
-    best = near[np.argsort(-cosines[near], kind="stable")[:FOR_EACH]]
-    return [int(row) for row in best]
+def _nearest(cosines: NDArray[np.float32]) -> NDArray[np.intp]:
+    """The places of the best cosines, so far as they are near at all."""
+    near = np.flatnonzero(cosines >= COMPARED)
+    return near[np.argsort(-cosines[near], kind="stable")[:FOR_EACH]]
 
 
 def alike(vectors: Vectors) -> Mapping[tuple[int, int], float]:
@@ -146,6 +165,8 @@ def alike(vectors: Vectors) -> Mapping[tuple[int, int], float]:
     return {(i, j): float(products[i, j]) for j in range(len(matrix)) for i in range(j)}
 
 
-def _facts(index: PartitionIndex, now: datetime) -> Mask:
-    """The rows that have no place in a conversation, and may be seen."""
-    return index.visible(micros(now)) & index.placeless
+def _facts(index: PartitionIndex, own: Sequence[Memory], now: datetime) -> Mask:
+    """The rows of the turns' own scope that have no place in a conversation, and may be seen."""
+    turns = index.rows_of([memory.ord for memory in own])
+    scopes = index.scopes.values
+    return index.visible(micros(now)) & index.placeless & np.isin(scopes, scopes[turns])

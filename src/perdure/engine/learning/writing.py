@@ -11,9 +11,10 @@ from perdure.engine import ingest
 from perdure.engine.embedding import Vectors, kept
 from perdure.engine.learning.answer import Fact
 from perdure.engine.learning.reconcile import TRUST, Add, Confirm, Decision, begin
+from perdure.engine.words.segment import normalize
 from perdure.ids import new_id
 from perdure.ports import Entry, Write
-from perdure.types import UNTRUSTED, Claim, Kind, Memory, Turn
+from perdure.types import UNTRUSTED, Claim, Kind, Memory, Origin, Relation, Turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,7 @@ class Writing:
             sources=tuple(turn.id for turn in turns),
             categories=tuple(dict.fromkeys((*source.categories, *fact.categories))),
             metadata=source.metadata,
-            origin=min((self._own[turn.id].origin for turn in turns), key=TRUST.__getitem__),
+            origin=self._origin(turns),
             claim=fact.claim,
             relations=fact.relations,
             derived_by=self._by,
@@ -92,22 +93,30 @@ class Writing:
             entry = replace(entry, vectors=kept(vectors))
         return Write(event="ADD", memory_id=memory.id, memory=memory, entry=entry)
 
+    def _origin(self, turns: Sequence[Turn]) -> Origin:
+        """Where what rests on these turns comes from: it is as trusted as the least of them."""
+        return min((self._own[turn.id].origin for turn in turns), key=TRUST.__getitem__)
+
     def _confirmed(self, decision: Confirm, before: Write | None) -> Write:
         """The memory with one source more; what the same answer has closed stays closed."""
         if before is not None and before.event != "UPDATE":
             return before
         old = (before.memory if before else None) or decision.memory
-        turns = [self._turns[place].id for place in decision.fact.turns]
+        turns = [self._turns[place] for place in decision.fact.turns]
+        sources = [turn.id for turn in turns]
         if old.origin not in UNTRUSTED:  # or a web page would be quoted as a source of what a user said
-            turns = [turn for turn in turns if self._own[turn].origin not in UNTRUSTED]
+            sources = [name for name in sources if self._own[name].origin not in UNTRUSTED]
         claim = old.claim or Claim(subject="", attribute="")
         revised = replace(
             old,
             version=decision.memory.version + 1,
             recorded_at=self._now,
-            sources=tuple(dict.fromkeys((*old.sources, *turns))),
+            sources=tuple(dict.fromkeys((*old.sources, *sources))),
             claim=replace(claim, confirmed=claim.confirmed + 1),
         )
+        if TRUST[self._origin(turns)] >= TRUST[old.origin]:
+            given = self._own[max(turns, key=lambda turn: turn.said_at).id].categories
+            revised = enriched(revised, decision.fact, given)
         return Write(event="UPDATE", memory_id=old.id, memory=revised, replaces=old.ord, reason="confirmed")
 
     def _closed(self, old: Memory, new: Memory) -> Write:
@@ -118,6 +127,24 @@ class Writing:
         revised = replace(old, version=old.version + 1, recorded_at=self._now, valid_to=end)
         reason = f"replaced by {new.id}"
         return Write(event="SUPERSEDE", memory_id=old.id, memory=revised, replaces=old.ord, reason=reason)
+
+
+def enriched(memory: Memory, fact: Fact, categories: Sequence[str]) -> Memory:
+    """The memory with what a fact that says the same tells besides: relations and categories that it has not."""
+    relations: dict[tuple[str, ...], Relation] = {}
+    for relation in (*memory.relations, *fact.relations):
+        relations.setdefault(_edge(relation), relation)
+    return replace(
+        memory,
+        relations=tuple(relations.values()),
+        categories=tuple(dict.fromkeys((*memory.categories, *categories, *fact.categories))),
+    )
+
+
+def _edge(relation: Relation) -> tuple[str, ...]:
+    """Equal for one relation, however it is written: `lives_in` and `Lives in`."""
+    parts = (relation.subject, relation.relation.replace("_", " "), relation.object)
+    return tuple(" ".join(normalize(part).split()) for part in parts)
 
 
 def refinements(own: Sequence[Memory], vectors: Vectors, *, salience: float | None) -> list[Write]:

@@ -45,6 +45,13 @@ LANGUAGES = (
 )
 """Their places in this list are stored with the texts: add at the end only."""
 
+CODES = {
+    "english": "en", "german": "de", "french": "fr", "spanish": "es", "italian": "it", "portuguese": "pt", "dutch": "nl",
+    "swedish": "sv", "danish": "da", "norwegian": "nb", "finnish": "fi", "romanian": "ro", "hungarian": "hu",
+    "turkish": "tr", "russian": "ru", "greek": "el", "arabic": "ar", "hindi": "hi", "tamil": "ta", "armenian": "hy",
+}  # fmt: skip
+"""ISO 639-1 codes of the languages that have a name here."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Script:
@@ -85,10 +92,12 @@ def detect(words: Collection[str]) -> str:
     for word in words:
         if word[0] > "\u036f" and (script := _script(word[0])):
             return NO_LANGUAGE if script.foreign.intersection("".join(words)) else script.language
-    distinct = set(words)
+    distinct = dict.fromkeys(
+        words
+    )  # in the order of the text: of two that are as likely, every process takes the same
     hits: dict[str, int] = {}
-    for word in distinct & _STOP_LANGUAGES.keys():
-        for language in _STOP_LANGUAGES[word]:
+    for word in distinct:
+        for language in _STOP_LANGUAGES.get(word, ()):
             hits[language] = hits.get(language, 0) + 1
     english = hits.get("english", 0)
     best = max(hits, key=lambda language: hits[language], default=NO_LANGUAGE)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from perdure.engine.words.dates import named_days, spell_days
-from perdure.engine.words.language import LANGUAGES, asks, detect, token
+from perdure.engine.words.language import CODES, LANGUAGES, asks, detect, token
 from perdure.engine.words.segment import normalize, segment
+from perdure.types import Mention
 
 _WHEN = re.compile(
     r"\bwhen\b|\bwhat (?:date|day|month|year|time)\b|\bhow long\b|\bwhich (?:month|year|day|date)\b"
@@ -33,6 +34,10 @@ class QueryWords:
     """Days that it names in full."""
     first_person: bool
     """The asker speaks of themselves."""
+    language: str | None = None
+    """The ISO 639-1 code of the language that it seems to be in."""
+    when: Mention | None = None
+    """The time that it asks about: whoever knows when it is asked fills this in."""
 
     def hashes(self, languages: Iterable[int]) -> list[list[int]]:
         """For each word, its stored hashes in texts of these languages (places in `LANGUAGES`).
@@ -62,4 +67,5 @@ def read_query(text: str) -> QueryWords:
         asks_when=bool(_WHEN.search(normal)),
         days=named_days(spelt),
         first_person=not _FIRST_PERSON.isdisjoint(found),
+        language=CODES.get(language),
     )

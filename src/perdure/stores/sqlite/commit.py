@@ -15,7 +15,7 @@ from perdure.errors import Conflict
 from perdure.moments import micros
 from perdure.ports import Batch, Committed, Entry, Space, Write
 from perdure.stores.sqlite import jobs, spaces
-from perdure.stores.sqlite.rows import MEMORY, TURN, Scopes, memory_row, turn_row, turns, values
+from perdure.stores.sqlite.rows import MEMORY, TURN, Scopes, memory_row, to_json, turn_row, turns, values
 from perdure.types import Memory, Partition, Scope, Turn, session_after
 
 DAY: Final = 86_400_000_000
@@ -223,17 +223,23 @@ def _put_write(shelf: Shelf, batch: Batch, write: Write, space: int, sessions: d
 
 
 def _refine(shelf: Shelf, write: Write, space: int) -> None:
-    """Give a version that goes on another entry or salience."""
+    """Give a version that goes on another entry, salience or categories."""
     [goes_on] = shelf.connection.execute(
         "SELECT EXISTS (SELECT 1 FROM memories WHERE partition = ? AND ord = ? AND id = ? AND retired_at IS NULL)",
         (shelf.id, write.refines, write.memory_id),
     ).fetchone()
     if goes_on and write.entry is not None and space and write.refines is not None:
         put_entries(shelf.connection, space, shelf.id, [(write.refines, write.entry)])
-    if goes_on and write.salience is not None:
+    if goes_on and (write.salience is not None or write.categories is not None):
         shelf.connection.execute(
-            "UPDATE memories SET salience = ? WHERE partition = ? AND ord = ?",
-            (write.salience, shelf.id, write.refines),
+            "UPDATE memories SET salience = ifnull(?, salience), categories = ifnull(?, categories) "
+            "WHERE partition = ? AND ord = ?",
+            (
+                write.salience,
+                to_json(write.categories) if write.categories else None,
+                shelf.id,
+                write.refines,
+            ),
         )
 
 

@@ -11,9 +11,10 @@ from typing import Final
 
 from perdure.arguments import shown
 from perdure.errors import Conflict
+from perdure.ids import new_id
 from perdure.moments import micros
-from perdure.ports import Entry, Export, Space
-from perdure.stores.sqlite import read, rows, spaces
+from perdure.ports import Entry, Export, Job, Space
+from perdure.stores.sqlite import jobs, read, rows, spaces
 from perdure.stores.sqlite.commit import PUT_CHANGE, PUT_MEMORY, PUT_TURN, Shelf, put_entries
 from perdure.types import Change, Memory, Partition, Turn
 
@@ -23,7 +24,8 @@ PAGE: Final = 500
 def pages(
     connection: sqlite3.Connection, tenant: str, partitions: Sequence[Partition] | None
 ) -> Iterator[list[Export]]:
-    """Partition by partition: its turns, then its log, each version before the change that began it."""
+    """Partition by partition: its turns, its log (each version before the change that began it), its jobs."""
+    owed = jobs.listed(connection, tenant, ids=None, limit=None)
     held = connection.execute(
         "SELECT id, tenant, owner FROM partitions WHERE tenant = ? ORDER BY owner", (tenant,)
     ).fetchall()
@@ -34,6 +36,7 @@ def pages(
                 yield [Export(partition, turn) for turn in page]
             for log in _log(connection, number):
                 yield [Export(partition, record) for record in log]
+            yield [Export(partition, job) for job in owed if job.partition == partition]
 
 
 def _turns(connection: sqlite3.Connection, partition: int) -> Iterator[list[Turn]]:
@@ -85,6 +88,8 @@ def restore(
                 new += _restore_memory(shelves[partition], record, entry, space_id)
             case Change():
                 new += _restore_change(shelves[partition], record)
+            case Job():
+                new += _restore_job(shelves[partition], record)
     for shelf in shelves.values():
         shelf.keep_seq()
     return new
@@ -173,3 +178,39 @@ def _restore_change(shelf: Shelf, change: Change) -> bool:
     row = (shelf.id, shelf.seq, change.memory_id, change.event, ended, None, at)
     shelf.connection.execute(PUT_CHANGE, (*row, change.write_id, change.actor, change.reason))
     return True
+
+
+def _restore_job(shelf: Shelf, job: Job) -> bool:
+    """Work that is still to be done here, which nobody has yet.
+
+    - Its turns are not here, or were erased: there is nothing to do.
+    - It is known, or a batch with its id has done more here than to bring the turns: leave it.
+    - Another tenant has a job with its id: it gets one of its own.
+    """
+    turns = _there(shelf, job.turns)
+    here = rows.to_json(turns)
+    known = shelf.connection.execute(
+        "SELECT 1 FROM jobs WHERE partition = ? AND (id = ? OR (kind, turns) = (?, ?)) "
+        "UNION ALL SELECT 1 FROM changes WHERE partition = ? AND write_id = ? "
+        "AND NOT (event = 'ADD' AND memory_id IN (SELECT value FROM json_each(?)))",
+        (shelf.id, job.id, job.kind, here, shelf.id, job.id, rows.to_json(list(job.turns))),
+    ).fetchone()
+    if known or not turns:
+        return False
+    if len(turns) < len(job.turns):  # what a model said of the others goes with them
+        job = replace(job, error=None, answer=None)
+    taken = shelf.connection.execute("SELECT 1 FROM jobs WHERE id = ?", (job.id,)).fetchone()
+    own = replace(job, id=new_id() if taken else job.id, turns=tuple(turns), worker=None, leased_until=None)
+    jobs.put(shelf.connection, [own], shelf.id)
+    return True
+
+
+def _there(shelf: Shelf, turns: Sequence[str]) -> list[str]:
+    """Those of the turns that are in this partition, with their words."""
+    found = shelf.connection.execute(
+        "SELECT id FROM turns WHERE partition = ? AND erased_at IS NULL "
+        "AND id IN (SELECT value FROM json_each(?))",
+        (shelf.id, rows.to_json(list(turns))),
+    )
+    held = {name for [name] in found}
+    return [name for name in turns if name in held]

@@ -20,7 +20,7 @@ from perdure.types import Change, Memory, Partition, Scope, Turn
 _ROWS: Final = (
     "SELECT m.ord, m.id, m.place, ifnull(m.session, ''), m.speaker, m.role, "
     "ifnull(e.words, x''), ifnull(e.speaker_words, x''), ifnull(e.date_words, x''), ifnull(e.flags, 0), "
-    "ifnull(e.vectors, x''), m.valid_from, m.valid_to, m.expires_at, m.said_at "
+    "ifnull(e.vectors, x''), m.valid_from, m.valid_to, m.expires_at, m.said_at, m.scope "
     "FROM memories m LEFT JOIN entries e ON e.space = ? AND e.partition = m.partition AND e.ord = m.ord "
     "WHERE m.partition = ? AND m.ord > ? AND m.erased_at IS NULL AND "
 )
@@ -234,6 +234,12 @@ def history(connection: sqlite3.Connection, tenant: str, memory_id: str) -> list
     """What happened to a memory, oldest first."""
     where = "c.memory_id = ? AND c.partition IN (SELECT id FROM partitions WHERE tenant = ?) ORDER BY c.seq"
     return changes(connection, where, (memory_id, tenant))
+
+
+def written(connection: sqlite3.Connection, tenant: str, batch_id: str) -> list[Change]:
+    """What batches with this id did, in the order in which they did it."""
+    where = "c.write_id = ? AND c.partition IN (SELECT id FROM partitions WHERE tenant = ?) ORDER BY c.partition, c.seq"
+    return changes(connection, where, (batch_id, tenant))
 
 
 def changes(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[Change]:

@@ -23,7 +23,9 @@ MEMORY: Final = (
 TURN: Final = "id, partition, scope, said_at, recorded_at, session, role, speaker, attachments, text"
 """The columns that `turn_row` makes and `turns` reads."""
 
-JOB: Final = "id, kind, made_at, attempts, turns, options, error, answer"
+JOB: Final = (
+    "id, kind, made_at, attempts, turns, options, error, answer, due_at, given_up, worker, leased_until"
+)
 """The columns that `job` reads."""
 
 SCOPE_IDS: Final = ("user_id", "agent_id", "app_id", "run_id")
@@ -191,13 +193,18 @@ def job_row(job: Job, partition: int) -> tuple[Any, ...]:
     """A job as it is stored."""
     options = to_json(job.options) if job.options else None
     turns = to_json(list(job.turns))
-    fixed = (job.id, partition, job.kind, micros(job.made_at))
-    return (*fixed, job.attempts, turns, options, job.error, job.answer)
+    fixed = (job.id, partition, job.kind, micros(job.made_at), turns, options)
+    return (*fixed, *job_state(job), job.worker, _or_zero(job.leased_until))
+
+
+def job_state(job: Job) -> tuple[Any, ...]:
+    """What attempts change: attempts, error, answer, due_at, given_up."""
+    return (job.attempts, job.error, job.answer, _or_zero(job.due_at), job.given_up)
 
 
 def job(partition: Partition, row: Sequence[Any]) -> Job:
     """The job in a row of the columns `JOB`."""
-    id_, kind, made_at, attempts, turns, options, error, answer = row
+    id_, kind, made_at, attempts, turns, options, error, answer, due_at, given_up, worker, leased_until = row
     return Job(
         id=id_,
         partition=partition,
@@ -208,7 +215,15 @@ def job(partition: Partition, row: Sequence[Any]) -> Job:
         options={} if options is None else json.loads(options),
         error=error,
         answer=answer,
+        due_at=moment(due_at) if due_at else None,
+        given_up=bool(given_up),
+        worker=worker,
+        leased_until=moment(leased_until) if leased_until else None,
     )
+
+
+def _or_zero(moment_: datetime | None) -> int:
+    return 0 if moment_ is None else micros(moment_)
 
 
 class Scopes(dict[int, Scope]):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from perdure.errors import Closed, Unavailable
+from perdure.moments import micros
 from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, Stand, StoreStats
 from perdure.stores import sqlfilters
 from perdure.stores.sqlite import (
@@ -205,10 +206,18 @@ class SqliteStore:
         return await self._write(lambda c: exports.restore(c, records, entries, space))
 
     async def jobs(
-        self, tenant: str, *, ids: Sequence[str] | None = None, limit: int | None = None
+        self,
+        tenant: str,
+        *,
+        ids: Sequence[str] | None = None,
+        kinds: Sequence[str] | None = None,
+        given_up: bool | None = None,
+        limit: int | None = None,
     ) -> list[Job]:
-        """What is still to be done, oldest first; with `ids`, of these what is there."""
-        return await self._read(lambda c: jobs.listed(c, tenant, ids=ids, limit=limit))
+        """What is still to be done, oldest first."""
+        return await self._read(
+            lambda c: jobs.listed(c, tenant, ids=ids, kinds=kinds, given_up=given_up, limit=limit)
+        )
 
     async def keep_job(self, job: Job) -> bool:
         """Note how an attempt ended."""
@@ -223,6 +232,27 @@ class SqliteStore:
     ) -> None:
         """Keep vectors by names, unless something was erased since `erasures`."""
         await self._write(lambda c: vectors.cache(c, tenant, made, erasures=erasures, max_bytes=max_bytes))
+
+    async def claim(
+        self, tenant: str, kinds: Sequence[str], *, worker: str, now: datetime, until: datetime, limit: int
+    ) -> list[Job]:
+        """Lease jobs that are due, oldest first."""
+
+        def take(connection: sqlite3.Connection) -> list[Job]:
+            ids = jobs.claim(
+                connection, tenant, kinds, worker=worker, now=micros(now), until=micros(until), limit=limit
+            )
+            return jobs.listed(connection, tenant, ids=ids) if ids else []
+
+        return await self._write(take)
+
+    async def extend(self, tenant: str, ids: Sequence[str], *, worker: str, until: datetime) -> None:
+        """Move the end of a worker's leases."""
+        await self._write(lambda c: jobs.extend(c, tenant, ids, worker=worker, until=micros(until)))
+
+    async def written(self, tenant: str, batch_id: str) -> list[Change]:
+        """The history that batches with this id wrote."""
+        return await self._read(lambda c: read.written(c, tenant, batch_id))
 
     async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet."""

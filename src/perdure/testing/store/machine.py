@@ -157,7 +157,12 @@ class Life(RuleBasedStateMachine):
         if memory is not None:
             late = entry("late", vectors=b"\x01\x02" * 4)
             write = Write(
-                event="REFINE", memory_id=memory.id, refines=memory.ord, entry=late, salience=salience
+                event="REFINE",
+                memory_id=memory.id,
+                refines=memory.ord,
+                entry=late,
+                salience=salience,
+                categories=("late",)[: pick % 3] if pick % 2 else None,
             )
             self._commit(partition, at=at, writes=(write,))
 
@@ -174,9 +179,29 @@ class Life(RuleBasedStateMachine):
         if job_id not in held and attempts:
             self._commit(partition, at=at, jobs=(job,))
         elif attempts % 2:
-            self.both(lambda store: store.keep_job(replace(job, error="not now", answer="{")))
+            ended = held.get(job_id, job)
+            worker = "one" if attempts == 1 else ended.worker
+            ended = replace(
+                ended, worker=worker, error="not now", answer="{", due_at=at, given_up=attempts == 3
+            )
+            self.both(lambda store: store.keep_job(ended))
         else:
             self._commit(partition, at=at, done=(job_id,))
+
+    @rule(
+        tenant=tenants,
+        worker=st.sampled_from(("one", "two")),
+        now=times,
+        until=times,
+        limit=st.integers(1, 3),
+    )
+    def claim(self, tenant: str, worker: str, now: Any, until: Any, limit: int) -> None:
+        """A worker takes what is due, or gives back what it has."""
+        kinds = ("extract", "other")[: limit % 2 + 1]
+        self.both(lambda store: store.claim(tenant, kinds, worker=worker, now=now, until=until, limit=limit))
+        if limit == 1:
+            ids = [job.id for job in self.both(lambda store: store.jobs(tenant))]
+            self.both(lambda store: store.extend(tenant, ids[1:], worker=worker, until=now))
 
     @rule(partition=places, pick=picks, at=times)
     def bring_back(self, partition: Partition, pick: int, at: Any) -> None:
@@ -279,7 +304,9 @@ async def _loaded(
     store: Store, partition: Partition, since: int, known_at: Any
 ) -> tuple[int, list[EntryRow], list[int]]:
     delta: Delta = await store.load(partition, since=since, known_at=known_at)
-    return delta.head, list(delta.rows), sorted(delta.dead)
+    numbers: dict[int, int] = {}  # which ones they are is the store's own business
+    rows = [row._replace(scope=numbers.setdefault(row.scope, len(numbers))) for row in delta.rows]
+    return delta.head, rows, sorted(delta.dead)
 
 
 async def _sizes(store: Store, tenant: str) -> tuple[Any, ...]:

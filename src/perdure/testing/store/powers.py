@@ -7,12 +7,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from perdure.errors import ModelMismatch
-from perdure.ports import Backups, Checks, Export, Exports, Reindexes, Space, Store, Write
+from perdure.ids import new_id
+from perdure.ports import Backups, Batch, Checks, Export, Exports, Job, Reindexes, Space, Store, Write
 from perdure.testing.store.scenes import (
     ALICE,
     BOB,
@@ -32,7 +33,7 @@ from perdure.testing.store.scenes import (
     said,
     texts,
 )
-from perdure.types import Change, Memory
+from perdure.types import Change, Memory, Partition, Turn
 
 
 class DurableConformance(Play):
@@ -230,6 +231,81 @@ class ExportConformance(Play):
 
         self.play(tmp_path, scenario)
 
+    def test_a_job_goes_along_without_who_works_on_it_as_long_as_it_is_to_be_done(
+        self, tmp_path: Path
+    ) -> None:
+        async def fill(store: Store) -> None:
+            owed.append(await _owing(store, "tea"))
+            await store.claim("default", ["facts"], worker="one", now=NOW, until=moment(minutes=1), limit=1)
+            exported.extend(await _exported(store))
+
+        async def take(store: Store) -> None:
+            [job] = owed
+            for _ in range(2):
+                await _restored(store, exported)
+                assert await store.jobs("default") == [job]
+            learned = fact("likes tea", sources=job.turns)
+            await store.commit(
+                Batch(id=job.id, partition=job.partition, at=NOW, writes=(learned,), done=(job.id,))
+            )
+            assert await _restored(store, exported) == 0
+            assert await store.jobs("default") == []
+
+        owed: list[Job] = []
+        exported: list[Export] = []
+        for name in ("from", "to"):
+            (tmp_path / name).mkdir()
+        self.play(tmp_path / "from", fill)
+        self.play(tmp_path / "to", take)
+
+    def test_a_job_that_nothing_was_learned_from_is_not_brought_back(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            job = await _owing(store, "tea")
+            exported = await _exported(store)
+            turn = await got(store, job.turns[0])
+            known = Write(event="REFINE", memory_id=turn.id, refines=turn.ord, salience=0.1)
+            await store.commit(
+                Batch(id=job.id, partition=job.partition, at=NOW, writes=(known,), done=(job.id,))
+            )
+            assert await _restored(store, exported) == 0
+            assert await store.jobs("default") == []
+
+        self.play(tmp_path, scenario)
+
+    def test_a_job_comes_with_those_of_its_turns_that_are_there(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            kept, erased = await add(store, "kept"), await add(store, "erased")
+            await store.erase("default", [erased.id], at=NOW)
+            foreign = await add(store, "foreign", scope=BOB)
+            there = Job(id="j", partition=ALICE.partition, kind="facts", turns=(kept.id,), made_at=NOW)
+            brought = replace(there, turns=("unknown", kept.id, erased.id, foreign.id), error="e", answer="a")
+            nothing = replace(there, id="k", turns=("unknown", erased.id, foreign.id))
+            given = [Export(ALICE.partition, job) for job in (brought, nothing)]
+            assert await _restored(store, given) == 1
+            assert await store.jobs("default") == [there]
+
+        self.play(tmp_path, scenario)
+
+    def test_a_job_of_one_tenant_is_another_in_another(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            job = await _owing(store, "tea")
+            other = Partition("other", ALICE.partition.owner)
+            moved = [
+                Export(other, replace(e.record, scope=replace(e.record.scope, tenant="other")))
+                if isinstance(e.record, (Turn, Memory))
+                else Export(
+                    other, replace(e.record, partition=other) if isinstance(e.record, Job) else e.record
+                )
+                for e in await _exported(store)
+            ]
+            for new in (len(moved), 0):
+                assert await _restored(store, moved) == new
+            [mine], [theirs] = await store.jobs("default"), await store.jobs("other")
+            assert mine == job
+            assert (theirs.turns, theirs.partition, theirs.id == job.id) == (job.turns, other, False)
+
+        self.play(tmp_path, scenario)
+
 
 class ReindexConformance(Play):
     """The port `Reindexes`."""
@@ -343,8 +419,19 @@ async def _eventful(store: Store) -> None:
     restored = Write(event="RESTORE", memory_id=memory.id, memory=back, entry=entry("tea"))
     await change(store, restored, at=moment(hours=3))
     await store.commit(batch(said("x"), fact("likes tea", sources=(memory.id,)), said("y")))
+    await _owing(store, "z", error="no answer", options={"prompt": "ü"}, attempts=1)
     await store.erase("default", [(await add(store, "secret")).id], at=moment(hours=4), reason="asked")
     await add(store, "b", scope=replace(BOB, agent_id="cook"))
+
+
+async def _owing(store: Store, text: str, **fields: Any) -> Job:
+    """A turn that something is still to be learned from."""
+    turn = said(text)
+    job = Job(
+        id=new_id(), partition=ALICE.partition, kind="facts", turns=(turn[0].id,), made_at=NOW, **fields
+    )
+    await store.commit(replace(batch(turn, jobs=(job,)), id=job.id))
+    return job
 
 
 async def _exported(store: Store) -> list[Export]:

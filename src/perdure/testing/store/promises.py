@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from perdure.errors import Closed, Conflict
-from perdure.ports import Committed, Job, Store, Write
+from perdure.ports import Committed, Store, Write
+from perdure.testing.store.jobs import Jobs
 from perdure.testing.store.questions import Questions
 from perdure.testing.store.scenes import (
     ALICE,
@@ -35,7 +36,7 @@ from perdure.testing.store.scenes import (
 from perdure.types import Mention
 
 
-class StoreConformance(Questions):
+class StoreConformance(Jobs, Questions):
     """The port `Store`: all of it."""
 
     # ---- commit
@@ -319,11 +320,21 @@ class StoreConformance(Questions):
             held = Replica()
             held.apply(await store.load(ALICE.partition))
             late = entry("tea", vectors=b"\x01\x02" * 4)
-            refine = Write(event="REFINE", memory_id=memory.id, refines=memory.ord, entry=late, salience=0.25)
+            refine = Write(
+                event="REFINE",
+                memory_id=memory.id,
+                refines=memory.ord,
+                entry=late,
+                salience=0.25,
+                categories=("food",),
+            )
             await change(store, refine)
             held.apply(await store.load(ALICE.partition, since=held.head))
             assert [row.vectors for row in held.rows.values()] == [late.vectors, entry("coffee").vectors]
-            assert await got(store, memory.id) == replace(memory, salience=0.25)
+            assert await got(store, memory.id) == replace(memory, salience=0.25, categories=("food",))
+            nothing = Write(event="REFINE", memory_id=memory.id, refines=memory.ord, categories=())
+            await change(store, nothing)
+            assert (await got(store, memory.id)).categories == ("food",)
             assert [c.event for c in await store.history("default", memory.id)] == ["ADD"]
             await change(store, end(other))
             refine = Write(event="REFINE", memory_id=other.id, refines=other.ord, entry=late, salience=0.0)
@@ -340,60 +351,6 @@ class StoreConformance(Questions):
             await store.erase("default", [memory.id], at=NOW)
             with pytest.raises(Conflict):
                 await store.commit(batch(fact("likes tea", sources=(memory.id,))))
-
-        self.play(tmp_path, scenario)
-
-    # ---- jobs
-
-    def test_a_job_comes_with_its_turns_and_goes_with_what_it_led_to(self, tmp_path: Path) -> None:
-        async def scenario(store: Store) -> None:
-            turn = said("tea")
-            job = Job(
-                id="j", partition=ALICE.partition, kind="extract", turns=(turn[0].id,), made_at=NOW,
-                options={"prompt": "ü"},
-            )  # fmt: skip
-            await store.commit(batch(turn, jobs=(job,)))
-            assert await store.jobs("default") == [job]
-            assert await store.jobs("other") == []
-            tried = replace(job, attempts=1, error="no answer", answer="{")
-            assert await store.keep_job(tried)
-            assert await store.jobs("default", limit=1) == [tried]
-            assert await store.jobs("default", ids=["unknown", "j"]) == [tried]
-            assert await store.jobs("default", ids=["unknown"]) == []
-            assert not await store.keep_job(replace(tried, partition=BOB.partition))
-            for done, scope in ((("j", "unknown"), ALICE), (("j",), BOB)):
-                with pytest.raises(Conflict):
-                    await store.commit(batch(fact("likes tea", scope=scope), done=done))
-            assert await store.jobs("default") == [tried]
-            await store.commit(batch(fact("likes tea"), done=("j",)))
-            assert await store.jobs("default") == []
-            assert not await store.keep_job(tried)
-            with pytest.raises(Conflict):
-                await store.commit(batch(fact("likes tea"), done=("j",)))
-
-        self.play(tmp_path, scenario)
-
-    def test_jobs_know_nothing_of_erased_turns(self, tmp_path: Path) -> None:
-        async def scenario(store: Store) -> None:
-            one, two = said("tea"), said("coffee")
-            turns = (one[0].id, two[0].id)
-            job = Job(id="j", partition=ALICE.partition, kind="extract", turns=turns, made_at=NOW)
-            await store.commit(batch(one, two, jobs=(job,)))
-            await store.keep_job(replace(job, attempts=1, error="cut", answer="Tea, and"))
-            await store.erase("default", [turns[0]], at=NOW)
-            assert await store.jobs("default") == [replace(job, turns=turns[1:], attempts=1)]
-            await store.erase("default", [turns[1]], at=NOW)
-            assert await store.jobs("default") == []
-
-        self.play(tmp_path, scenario)
-
-    def test_a_reset_removes_jobs(self, tmp_path: Path) -> None:
-        async def scenario(store: Store) -> None:
-            turn = said("tea")
-            job = Job(id="j", partition=ALICE.partition, kind="extract", turns=(turn[0].id,), made_at=NOW)
-            await store.commit(batch(turn, jobs=(job,)))
-            await store.reset("default")
-            assert await store.jobs("default") == []
 
         self.play(tmp_path, scenario)
 

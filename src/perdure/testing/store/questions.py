@@ -67,6 +67,7 @@ class Questions(Play):
                 valid_to=None,
                 expires_at=micros + 1_000_000,
                 said_at=micros,
+                scope=row.scope,
             )
 
         self.play(tmp_path, scenario)

@@ -1,19 +1,9 @@
--- A name for this store, by which caches tell it from others.
-INSERT INTO meta VALUES ('identity', abs(random() / 2));
+-- Who works on a job, until when; when it may be tried again; whether nobody tries it any more unless told to.
+ALTER TABLE jobs ADD COLUMN worker TEXT;
+ALTER TABLE jobs ADD COLUMN leased_until INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN due_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN given_up INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX jobs_order ON jobs (made_at, id);
 
--- Vectors of any texts, by hashes of these, so that a service is not asked for them again; the oldest go first.
--- No part of the truth: an erasure removes all of its tenant's. `vector_bytes` is the sum of their lengths.
-CREATE TABLE vectors (
-    id     INTEGER PRIMARY KEY,
-    tenant TEXT NOT NULL,
-    name   TEXT NOT NULL,
-    vector BLOB NOT NULL
-);
-CREATE UNIQUE INDEX vectors_name ON vectors (tenant, name);
-INSERT INTO meta VALUES ('vector_bytes', 0);
-
--- `stamp`: of a partition, when it changed last, counted in changes of all partitions. What has changed since an
--- earlier look is then found at once, whoever changed it.
-INSERT INTO meta VALUES ('stamp', 0);
-ALTER TABLE partitions ADD COLUMN stamp INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX partitions_stamp ON partitions (stamp);
+-- What an add has led to.
+CREATE INDEX changes_write ON changes (write_id);

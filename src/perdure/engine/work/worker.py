@@ -1,0 +1,267 @@
+"""Does what adds have left to be done, behind the callers' backs: what this process left, and what others did."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from perdure.engine.work.attempts import failed
+from perdure.ids import new_id
+from perdure.ports import Job, Store
+from perdure.threads import Threads
+
+POLL: Final = 1.0
+"""Seconds between two looks for jobs that others left, or that have become due."""
+
+Do: TypeAlias = Callable[[Job], Awaitable[object]]
+"""Does a job: it is gone afterwards, or the store knows how the attempt failed."""
+Told: TypeAlias = Callable[[Any], object]
+"""A function that is called with what became of an add; it may be asynchronous."""
+
+log = logging.getLogger("perdure")
+
+
+class Worker:
+    """Takes jobs from the store while there are any, in the order that the store gives them out in.
+
+    It starts when it is woken, and stops when nothing is left that it could do.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        tenant: str,
+        do: Mapping[str, Do],
+        *,
+        clock: Callable[[], datetime],
+        at_once: int,
+        attempts: int,
+        lease: timedelta,
+        event: Callable[[str], Awaitable[object]],
+    ) -> None:
+        """Nothing is done before it is woken.
+
+        Args:
+            do: what does jobs of each kind; those of other kinds are left to others.
+            at_once: so many jobs are worked on at the same time.
+            attempts: so often a job is tried.
+            lease: so long a job stays with a worker that is heard of no more; while it works, it extends its leases.
+            event: tells what became of an add, for those who want to hear of it.
+        """
+        self.name = new_id()
+        self._store = store
+        self._tenant = tenant
+        self._do = do
+        self._clock = clock
+        self._at_once = at_once
+        self._attempts = attempts
+        self.lease = lease
+        self._event = event
+        self._held: set[str] = set()
+        """Jobs whose leases are to be extended."""
+        self._returned: set[str] = set()
+        """Jobs that were held by callers who gave up."""
+        self._listeners: dict[str, list[Told]] = {}
+        self._threads = Threads("callbacks", 1)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._runner: asyncio.Task[None] | None = None
+        self._heart: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+        self._stays = 0
+        self._closed = False
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of jobs that it can do."""
+        return tuple(self._do)
+
+    @contextmanager
+    def hold(self, job_id: str) -> Iterator[None]:
+        """Keep the lease of a job that a caller does himself; who gives up leaves it to the worker."""
+        self._held.add(job_id)
+        self._beat()
+        try:
+            yield
+        except BaseException:
+            self._returned.add(job_id)
+            self.wake()
+            raise
+        finally:
+            self._held.discard(job_id)
+
+    def listen(self, event_id: str, told: Told) -> None:
+        """Call a function when this add's jobs are done or given up, by whomever."""
+        self._listeners.setdefault(event_id, []).append(told)
+        self.wake()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        if self._closed or not self._do:
+            return
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop or self._runner is None or self._runner.done():
+            self._loop, self._news, self._tasks = loop, asyncio.Event(), set()
+            self._runner = loop.create_task(self._run())
+        self._news.set()
+
+    async def stay(self) -> None:
+        """Look for jobs until this is cancelled."""
+        self._stays += 1
+        try:
+            while not self._closed:
+                self.wake()
+                await asyncio.sleep(POLL)
+        finally:
+            self._stays -= 1
+
+    async def drain(self) -> None:
+        """Return when everything that can be done now was tried."""
+        while not self._closed and await self._untried():
+            self.wake()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._one_done()), POLL / 10)
+
+    async def close(self, grace: float) -> None:
+        """Finish what is in hand within so many seconds, and give the rest back."""
+        self._closed = True
+        if self._loop is asyncio.get_running_loop():
+            if self._runner is not None:
+                self._runner.cancel()
+            if self._tasks:
+                _, late = await asyncio.wait(self._tasks, timeout=grace)
+                for task in late:
+                    task.cancel()
+                await asyncio.gather(*late, return_exceptions=True)
+            if self._heart is not None:
+                self._heart.cancel()
+        await self._give_back({*self._held, *self._returned})
+        self._threads.close()
+
+    # ---- the loop
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                self._news.clear()
+                await self._give_back(self._returned)
+                await self._tell_of_others()
+                claimed = await self._claim()
+                for job in claimed:
+                    self._start(job)
+                if not (claimed or self._tasks or self._news.is_set()) and await self._finished():
+                    return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), POLL)
+        except Exception as error:  # noqa: BLE001  # the store cannot be had: the next who wakes it tries again
+            log.warning("background work stopped: %s", type(error).__name__)
+        finally:
+            if asyncio.current_task() is self._runner:
+                self._runner = None
+
+    async def _claim(self) -> list[Job]:
+        free = self._at_once - len(self._tasks)
+        if free <= 0:
+            return []
+        now = self._clock()
+        return await self._store.claim(
+            self._tenant, self.kinds, worker=self.name, now=now, until=now + self.lease, limit=free
+        )
+
+    def _start(self, job: Job) -> None:
+        self._held.add(job.id)
+        self._beat()
+        task = asyncio.create_task(self._work(job))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._news.set()
+
+    async def _work(self, job: Job) -> None:
+        try:
+            await self._do[job.kind](job)
+        except Exception as error:  # noqa: BLE001  # the job stays, with the reason
+            reason = type(error).__name__
+            log.warning("a job of the kind %s failed: %s", job.kind, reason)
+            with suppress(Exception):  # its lease will end
+                await self._store.keep_job(failed(job, reason, now=self._clock(), most=self._attempts))
+        except BaseException:
+            self._returned.add(job.id)
+            raise
+        finally:
+            self._held.discard(job.id)
+        await self._tell_of_others()
+
+    async def _finished(self) -> bool:
+        """Whether nothing is left that this worker could ever do."""
+        if self._stays or self._listeners or self._news.is_set():
+            return False
+        left = await self._store.jobs(self._tenant, kinds=self.kinds, given_up=False, limit=1)
+        return not left and not self._news.is_set()
+
+    async def _untried(self) -> bool:
+        """Whether a job is being worked on, or could be now."""
+        now, waits = self._clock(), set()
+        for job in await self._store.jobs(self._tenant, kinds=self.kinds, given_up=False):
+            if job.due_at is not None and job.due_at > now and not job.leased(now):
+                waits.add(job.partition)
+            if job.partition not in waits:
+                return True
+        return False
+
+    async def _one_done(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(POLL / 10)
+
+    # ---- leases
+
+    def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._heart is None or self._heart.done() or self._heart.get_loop() is not loop:
+            self._heart = loop.create_task(self._extend())
+
+    async def _extend(self) -> None:
+        while self._held:
+            await asyncio.sleep(self.lease.total_seconds() / 3)
+            if self._held:
+                until = self._clock() + self.lease
+                with suppress(Exception):  # whoever takes them meanwhile does them as well
+                    await self._store.extend(self._tenant, list(self._held), worker=self.name, until=until)
+
+    async def _give_back(self, ids: set[str]) -> None:
+        if ids:
+            given, now = list(ids), self._clock()
+            await self._store.extend(self._tenant, given, worker=self.name, until=now)
+            ids.difference_update(given)
+
+    # ---- who wants to hear of it
+
+    async def _tell_of_others(self) -> None:
+        """Call those who wait for jobs that are done or given up."""
+        if not self._listeners:
+            return
+        wanted = list(self._listeners)
+        open_ = {job.id for job in await self._store.jobs(self._tenant, ids=wanted) if not job.given_up}
+        for event_id in wanted:
+            if event_id not in open_:
+                for told in self._listeners.pop(event_id, ()):
+                    await self._tell(event_id, told)
+
+    async def _tell(self, event_id: str, told: Told) -> None:
+        try:
+            event = await self._event(event_id)
+            if inspect.iscoroutinefunction(told):
+                await told(event)
+            else:
+                await self._threads.run(told, event)
+        except Exception as error:  # noqa: BLE001  # it is somebody else's function
+            log.warning("the callback of an add failed: %s", type(error).__name__)
