@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perdure.config import Config
-from perdure.ports import Caches
+from perdure.ports.caches import Caches
 from perdure.registry import CACHES, EMBEDDERS, LLMS, RERANKERS, STORES
 
 

@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar
 from perdure.arguments import shown
 from perdure.errors import ConfigurationError, MissingExtra
 from perdure.options import checked, nearest, schema
-from perdure.ports import LLM, Cache, Embedder, Reranker, Store
+from perdure.ports import LLM, Embedder, Reranker, Store
+from perdure.ports.caches import Cache
 
 T = TypeVar("T")
 

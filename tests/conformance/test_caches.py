@@ -6,7 +6,7 @@ import pytest
 
 from perdure.caches.memory import MemoryCache
 from perdure.caches.redis import RedisCache
-from perdure.ports import Cache, Key
+from perdure.ports.caches import Cache, Key
 from perdure.testing.caches import CacheConformance, put, values
 from perdure.testing.servers import RedisServer
 

@@ -8,7 +8,7 @@ import pytest
 from perdure.caches.redis import RedisCache
 from perdure.engine.caching.behind import Behind
 from perdure.engine.memory import Engine
-from perdure.ports import Caches, Item, Key
+from perdure.ports.caches import Caches, Item, Key
 from perdure.settings import Settings
 from perdure.stores.sqlite import SqliteStore
 from perdure.testing.caches import put, values

@@ -13,7 +13,7 @@ from perdure.caches.memory import MemoryCache
 from perdure.caches.redis import RedisCache
 from perdure.engine.memory import Engine
 from perdure.errors import Unavailable
-from perdure.ports import Caches
+from perdure.ports.caches import Caches
 from perdure.settings import Settings
 from perdure.stores.memory import InMemoryStore
 from perdure.stores.sqlite import SqliteStore

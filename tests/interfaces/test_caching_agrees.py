@@ -15,7 +15,7 @@ from perdure.caches.memory import MemoryCache
 from perdure.caches.redis import RedisCache
 from perdure.engine.memory import Engine
 from perdure.errors import PerdureError
-from perdure.ports import Caches
+from perdure.ports.caches import Caches
 from perdure.settings import Settings
 from perdure.stores.sqlite import SqliteStore
 from perdure.testing.fakes import Clock, HashEmbedder, ServiceEmbedder, WordReranker

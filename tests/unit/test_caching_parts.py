@@ -19,7 +19,8 @@ from perdure.engine.caching.scores import ScoreForm
 from perdure.engine.caching.sealed import Sealed
 from perdure.engine.caching.vectors import VectorForm
 from perdure.filters import parse
-from perdure.ports import Item, Key, Stand
+from perdure.ports import Stand
+from perdure.ports.caches import Item, Key
 from perdure.testing.caches import CacheConformance, put, values
 from perdure.testing.strategies import filters
 from perdure.types import Mention, Partition

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from perdure.caches.memory import OVERHEAD, MemoryCache
-from perdure.ports import Item, Key
+from perdure.ports.caches import Item, Key
 
 
 def put(cache, name, *, size, group="g", value=b"", edition=""):

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from cachetools import TLRUCache
 
-from perdure.ports import CacheSizes, Held, Item, Key
+from perdure.ports.caches import CacheSizes, Held, Item, Key
 
 V = TypeVar("V")
 

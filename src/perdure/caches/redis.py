@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from perdure.errors import Closed
 from perdure.http.retries import Breaker
-from perdure.ports import CacheSizes, Held, Item, Key
+from perdure.ports.caches import CacheSizes, Held, Item, Key
 
 log = logging.getLogger(__name__)
 

@@ -46,7 +46,6 @@ from perdure.moments import iso
 from perdure.ports import (
     LLM,
     Batch,
-    Caches,
     Calibrated,
     Committed,
     Embedder,
@@ -58,6 +57,7 @@ from perdure.ports import (
     Store,
     Write,
 )
+from perdure.ports.caches import Caches
 from perdure.settings import Settings
 from perdure.threads import Threads
 from perdure.types import Memory, Turn, said, utc_now

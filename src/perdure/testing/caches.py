@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from perdure.ports import Cache, Held, Item, Key
+from perdure.ports.caches import Cache, Held, Item, Key
 
 LONG = 600.0
 PATIENCE = 30.0

@@ -22,7 +22,8 @@ from perdure.engine.recall import Recall, Seen
 from perdure.engine.scoping import Reach
 from perdure.errors import PerdureError
 from perdure.moments import micros
-from perdure.ports import Key, Stand, Standing, Store
+from perdure.ports import Stand, Standing, Store
+from perdure.ports.caches import Key
 from perdure.settings import CACHE_TTL
 from perdure.types import Mention, Partition
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
-from perdure.ports import Cache, Item
+from perdure.ports.caches import Cache, Item
 
 V = TypeVar("V")
 

@@ -22,16 +22,8 @@ from perdure.engine.caching.vectors import CachedEmbedder, VectorForm
 from perdure.engine.indexes import Indexes
 from perdure.engine.recall import Recall
 from perdure.engine.words import ANALYZER_VERSION
-from perdure.ports import (
-    Cache,
-    Caches,
-    Embedder,
-    InProcess,
-    Reranker,
-    Standing,
-    Store,
-    VectorCache,
-)
+from perdure.ports import Embedder, InProcess, Reranker, Standing, Store, VectorCache
+from perdure.ports.caches import Cache, Caches
 from perdure.settings import CACHE_TTL, Settings
 from perdure.types import Partition
 

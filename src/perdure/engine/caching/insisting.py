@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from perdure.ports import Cache, CacheSizes, Held, Item, Key
+from perdure.ports.caches import Cache, CacheSizes, Held, Item, Key
 
 AGAIN = 1.0
 """Seconds between two tries."""

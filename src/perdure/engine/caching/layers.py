@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from perdure.engine.caching.behind import Behind
-from perdure.ports import Cache, Item, Key
+from perdure.ports.caches import Cache, Item, Key
 
 V = TypeVar("V")
 

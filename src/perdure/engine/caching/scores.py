@@ -9,7 +9,8 @@ from time import perf_counter
 from perdure.engine.caching.keys import digest, identity
 from perdure.engine.caching.layers import Layered
 from perdure.engine.caching.tally import Tally
-from perdure.ports import Key, Reranker
+from perdure.ports import Reranker
+from perdure.ports.caches import Key
 
 GROUPS = 64
 TTL = 3_600.0

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 from hmac import compare_digest
 
-from perdure.ports import Cache, CacheSizes, Held, Item, Key
+from perdure.ports.caches import Cache, CacheSizes, Held, Item, Key
 
 SEAL = 16
 """Bytes of a seal: a keyed BLAKE2b (RFC 7693) of the key and the value."""

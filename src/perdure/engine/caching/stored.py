@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perdure.errors import PerdureError
-from perdure.ports import CacheSizes, Held, Item, Key, VectorCache
+from perdure.ports import VectorCache
+from perdure.ports.caches import CacheSizes, Held, Item, Key
 
 
 @dataclass(slots=True)

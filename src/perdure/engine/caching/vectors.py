@@ -13,7 +13,8 @@ import numpy as np
 from perdure.engine.caching.keys import NAME_BYTES, digest
 from perdure.engine.caching.layers import Layered
 from perdure.engine.caching.tally import Tally
-from perdure.ports import Embedder, Key
+from perdure.ports import Embedder
+from perdure.ports.caches import Key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
