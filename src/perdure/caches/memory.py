@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -74,12 +73,15 @@ class _Group:
 class _Items(TLRUCache[Key, Item[V]]):
     """The values, and which of them belong together."""
 
-    def __init__(self, max_bytes: int, timer: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(max_bytes, ttu=_end, timer=timer, getsizeof=_size)
-        self._groups: dict[str, _Group] = {}
+    def __init__(self, max_bytes: int) -> None:
+        self._begin(max_bytes)
         self.evictions = 0
         self.drops = 0
         """How often something was dropped: what was begun before is not put in after it."""
+
+    def _begin(self, max_bytes: float) -> None:
+        super().__init__(max_bytes, ttu=_end, getsizeof=_size)
+        self._groups: dict[str, _Group] = {}
 
     def put(self, item: Item[V]) -> None:
         """Hold a value, and of its group nothing of another edition."""
@@ -96,8 +98,11 @@ class _Items(TLRUCache[Key, Item[V]]):
     def drop(self, groups: Sequence[str] | None) -> None:
         """Remove groups, or everything."""
         self.drops += 1
+        if groups is None:
+            self._begin(self.maxsize)  # in no time, however much it holds
+            return
         self.expire()  # what had its time is still held until then
-        for name in list(self._groups) if groups is None else groups:
+        for name in groups:
             if (group := self._groups.get(name)) is not None:
                 self._forget(group)
 

@@ -171,11 +171,12 @@ class Core:
     async def close(self) -> None:
         """Give everything back; what was acknowledged is on disk already."""
         self._closed = True
-        await self._caching.aclose()
         if self._opening is not None:
             if not self._opening.done():
                 await asyncio.wait([self._opening])
             await self._worker.close(self._settings.close_wait)
+        await self._caching.aclose()  # what it writes behind may go into the store
+        if self._opening is not None:
             await self._store.aclose()
         if self._embedder is not None:
             await self._embedder.aclose()

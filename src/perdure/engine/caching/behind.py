@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
+from perdure.errors import PerdureError
 from perdure.ports.caches import Cache, Item
 
 V = TypeVar("V")
@@ -28,9 +30,12 @@ class Behind(Generic[V]):
         self._pause = pause
         self._queue: deque[Item[V]] = deque(maxlen=MOST)
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def put(self, items: Collection[Item[V]]) -> None:
-        """Write these soon."""
+        """Write these soon; nothing any more after `aclose`."""
+        if self._closed:
+            return
         self._queue.extend(items)
         if self._queue and not self._is_writing():
             self._task = asyncio.create_task(self._write())
@@ -48,7 +53,7 @@ class Behind(Generic[V]):
 
     async def aclose(self) -> None:
         """Write what is left, if that is quick; the cache itself stays open."""
-        self._pause = 0.0
+        self._pause, self._closed = 0.0, True
         if self._task is not None and self._is_writing():
             await asyncio.wait([self._task], timeout=CLOSING)
             self._task.cancel()
@@ -62,7 +67,15 @@ class Behind(Generic[V]):
         while self._queue:
             await asyncio.sleep(self._pause)
             some = [self._queue.popleft() for _ in range(min(AT_ONCE, len(self._queue)))]
-            await self._cache.put([packed for item in some if (packed := self._packed(item)) is not None])
+            with suppress(PerdureError):  # of the store, which those who need it will be told
+                await self._cache.put([packed async for packed in self._each_packed(some)])
+
+    async def _each_packed(self, items: Sequence[Item[V]]) -> AsyncIterator[Item[bytes]]:
+        """What can be written; an answer takes a tenth of a millisecond, and others want the event loop, too."""
+        for item in items:
+            if (packed := self._packed(item)) is not None:
+                yield packed
+            await asyncio.sleep(0)
 
     def _packed(self, item: Item[V]) -> Item[bytes] | None:
         """None for a value that cannot be written, as one that nests too deeply."""
