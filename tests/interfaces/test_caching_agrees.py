@@ -83,7 +83,29 @@ class CachesAgree(RuleBasedStateMachine):
         self.remote, self.bytes = remote, 20_000 if small else 10_000_000
         self.engines = {name: self.opened(caches=True) for name in ENGINES}
         self.plain = self.opened(caches=False)
-        self.ids = []
+        self.ids, self.count = [], 0
+        self.settle_in()
+
+    def text(self, subject, more):
+        """No two are alike: of those, the order would be that of the last bits of their scores."""
+        self.count += 1
+        return f"{subject} and {more} number{self.count}."
+
+    def settle_in(self):
+        """A few memories of everybody's: most rules want some."""
+        for number, subject in enumerate(SUBJECTS):
+            for user in USERS:
+                added = self.run(
+                    self.engines["first"].add(
+                        self.text(subject, SUBJECTS[number - 1]),
+                        user_id=user,
+                        agent_id=AGENTS[number % len(AGENTS)],
+                        metadata={"mood": "good"} if number % 2 else None,
+                        timestamp=self.clock.now - timedelta(days=number),
+                        infer=False,
+                    )
+                )
+                self.ids += [result["id"] for result in added["results"]]
 
     def opened(self, *, caches):
         held = Caches(
@@ -115,7 +137,7 @@ class CachesAgree(RuleBasedStateMachine):
         expires = None if hours is None else self.clock.now + timedelta(hours=hours)
         added = self.run(
             self.engines[engine].add(
-                f"{subject} and {more}.",
+                self.text(subject, more),
                 **scope,
                 metadata={"mood": "good"} if mood else None,
                 expiration_date=expires,
@@ -133,7 +155,7 @@ class CachesAgree(RuleBasedStateMachine):
     def change(self, engine, pick, verb, subject):
         if self.ids:
             one, memory = self.ids[pick % len(self.ids)], self.engines[engine]
-            argument = (one, f"{subject} instead.") if verb == "update" else (one,)
+            argument = (one, self.text(subject, "more")) if verb == "update" else (one,)
             try:
                 self.run(getattr(memory, verb)(*argument))
             except PerdureError:
@@ -146,6 +168,7 @@ class CachesAgree(RuleBasedStateMachine):
     @rule(engine=engines)
     def reset(self, engine):
         self.run(self.engines[engine].reset())
+        self.settle_in()
 
     @rule(engine=engines)
     def move_in(self, engine):
