@@ -82,6 +82,7 @@ class InMemoryStore:
             since = batch.key_since
             if since is None or (at >= since and not _has_ended(shelf, earlier)):
                 return replace(earlier, head=shelf.seq, repeated=True)
+        _refuse_changed(shelf, batch)
         self._check(shelf, batch)
         self._shelves[batch.partition] = shelf
         for turn in batch.turns:
@@ -290,11 +291,13 @@ class InMemoryStore:
         return [i for i, s in held.items() if not set(s).isdisjoint(ids) and left.isdisjoint(s)]
 
     def _erase_jobs(self, shelf: _Shelf, tenant: str) -> int:
-        """Take erased turns out of jobs, and what a model said of them; a job without turns is gone."""
+        """Take erased turns out of jobs, and what a model said of any; a job without turns is gone."""
         left = {
             job.id: [t for t in job.turns if (tenant, t) not in self._erased] for job in shelf.jobs.values()
         }
         touched = [job for job in shelf.jobs.values() if len(left[job.id]) < len(job.turns)]
+        for job in shelf.jobs.values():
+            shelf.jobs[job.id] = replace(job, answer=None, error=None)
         for job in touched:
             shelf.jobs[job.id] = replace(job, turns=tuple(left[job.id]), answer=None, error=None)
             if not left[job.id]:
@@ -375,6 +378,14 @@ def _has_ended(shelf: _Shelf, made: Committed) -> bool:
     first = made.head - len(made.memory_ids) + 1
     begun = [new for change, _, new in shelf.log if first <= change.seq <= made.head and new is not None]
     return any(shelf.rows[ord_].retired_at is not None for ord_ in begun)
+
+
+def _refuse_changed(shelf: _Shelf, batch: Batch) -> None:
+    """What was derived from memories that are gone meanwhile is not stored."""
+    current = {m.id for m in shelf.rows.values() if m.retired_at is None}
+    unerased = {m.id for m in shelf.rows.values() if m.erased_at is None}
+    for gone in {*batch.needs} - current | {*batch.saw} - unerased:
+        raise Conflict(f"the memory {gone!r} was deleted or erased meanwhile")
 
 
 def _apply(shelf: _Shelf, batch: Batch, write: Write) -> None:
