@@ -120,12 +120,13 @@ _RULES: Final = (
     (r"N\.?c?#\.?c?M(?:[,c]*Y)?|#\.?c?MN", ""),  # a street
     (rf"O(?:[WMSEPA]|{_UNIT})", ""),  # the Tuesday after next
     (rf"[gvwhjsr]*(?:#{_UNIT}|A)(?:&?F|&#{_UNIT})[GH]?", ""),  # a year and a half ago
+    (r"D&?F", ""),
     (rf"T(?:[hj]t?|t)#{_UNIT}", "{in_days}"),  # eight days from today
     (rf"[DTW](?:{_AWAY}|i#(?![.u]*[UVpwAMu]))|{_AWAY}[io]*[TW]", ""),  # today a year ago, Monday week
-    (rf"{_PERIOD}[,cijkot]*(?:#(?:\.?n|-))?(?:#\.?c?)?MI?(?![,c]*Y)", "{in_year}"),
+    (rf"{_PERIOD}[,cijkot]*(?:(?:e?#(?:\.?n|-))?e?#\.?c?)?MI?(?![,c]*Y)", "{in_year}"),
     (rf"{_PERIOD},?d", "{in_year}"),
-    (rf"(?:y|[gvw]#{_UNIT}|{_COUNT}{_UNIT}G)[,cijkot]*(?:#\.?c?)?MI?(?![,c]*Y)", "{away}"),
-    (rf"#(?:\.|c)[ct]*{_PERIOD}|{_PERIOD},?o#\.", "{in_month}"),
+    (rf"(?:y|[gvw]#{_UNIT}|{_COUNT}{_UNIT}G)[,cijkot]*(?:e?#\.?c?)?MI?(?![,c]*Y)", "{away}"),
+    (rf"#(?:\.|c)[ct]*{_PERIOD}|{_PERIOD},?[eo]#(?!\.?[UVpwAMnu-]|#)", "{in_month}"),
     (r"R[,ctio]*WP?|W[,ct]*R", "{weekday} {time} {part}"),
     (rf"(?:W[,.]?[cet]*)?(?:#(?:\.?n|-))?#\.?c?M(?:[,c]*Y|[ct]*{_PERIOD})?", "{days} {month} {year} {of_year}"),
     (r"#\.?m\.?Y", "{days} {month} {year}"),

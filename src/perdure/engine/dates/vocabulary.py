@@ -34,8 +34,8 @@ TAGS: Final = {
 """One letter for each kind of word, so that the times of a text can be found as patterns of letters.
 
 Besides these: D a day or another time that is complete, C a month, year or season of this kind, X a week of this
-kind, R a week and y a year or month that is further away, T today, d "in" with a month, m a month's short name,
-# a number.
+kind, R a week and y a year or month that is further away, T today, d "in" with a month, m a month's short
+name, # a number.
 """
 
 _SYLLABLES: Final = "\u0900"
