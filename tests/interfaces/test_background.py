@@ -266,3 +266,33 @@ def test_a_worker_from_the_command_line_does_what_others_left(server, config, tm
             done = subprocess.run([*command, "--once"], check=False, capture_output=True, text=True)
             assert (done.returncode, "0 pending" in done.stdout) == (0, True)
             assert sorted(texts(memory.get_all(user_id="ann"))) == ["Ann: coffee", "Ann: tea"]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_callback_that_would_end_its_thread_ends_nothing(server, config, caplog, error):
+    called = threading.Event()
+
+    def tell(event: Any) -> None:
+        called.set()
+        raise error
+
+    with Memory(config()) as memory:
+        memory.add("tea", user_id="ann", wait=False, callback=tell)
+        assert called.wait(SOON)
+        memory.add("coffee", user_id="ann", wait=False)
+        assert memory.flush(timeout=SOON) == {"pending": 0, "failed": 0}
+    assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []
+    assert f"the callback of an add failed: {error.__name__}" in caplog.text
+
+
+def test_a_callback_may_be_an_object_that_is_called_asynchronously(server, config):
+    heard = threading.Event()
+
+    class Tell:
+        async def __call__(self, event: Any) -> None:
+            await asyncio.sleep(0)
+            heard.set()
+
+    with Memory(config()) as memory:
+        memory.add("tea", user_id="ann", wait=False, callback=Tell())
+        assert heard.wait(SOON)
