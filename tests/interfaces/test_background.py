@@ -349,3 +349,33 @@ def test_a_procedure_of_messages_that_are_deleted_meanwhile_is_not_written_down(
         memory.retry()
         assert memory.get_all(user_id="ann", show_all=True)["results"] == []
         assert memory.pending() == []
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_callback_that_would_end_its_thread_ends_nothing(server, config, caplog, error):
+    called = threading.Event()
+
+    def tell(event: Any) -> None:
+        called.set()
+        raise error
+
+    with Memory(config()) as memory:
+        memory.add("tea", user_id="ann", wait=False, callback=tell)
+        assert called.wait(SOON)
+        memory.add("coffee", user_id="ann", wait=False)
+        assert memory.flush(timeout=SOON) == {"pending": 0, "failed": 0}
+    assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []
+    assert f"the callback of an add failed: {error.__name__}" in caplog.text
+
+
+def test_a_callback_may_be_an_object_that_is_called_asynchronously(server, config):
+    heard = threading.Event()
+
+    class Tell:
+        async def __call__(self, event: Any) -> None:
+            await asyncio.sleep(0)
+            heard.set()
+
+    with Memory(config()) as memory:
+        memory.add("tea", user_id="ann", wait=False, callback=Tell())
+        assert heard.wait(SOON)

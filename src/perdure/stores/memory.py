@@ -253,7 +253,10 @@ class InMemoryStore:
                     shelf.turns[memory_id] = replace(turn, text="", speaker=None, attachments=())
                     self._erased.add((tenant, memory_id))
                     removed["turns"] += 1
+                before = removed["memories"]
                 _erase(shelf, memory_id, at, reason, removed)
+                if removed["memories"] > before:  # a model may have been shown it for any of them
+                    shelf.jobs = {i: replace(j, answer=None, error=None) for i, j in shelf.jobs.items()}
         for shelf in self._of(tenant).values():
             removed["jobs"] += self._erase_jobs(shelf, tenant)
         return Erased(removed=removed, log_truncated=True)
@@ -291,15 +294,13 @@ class InMemoryStore:
         return [i for i, s in held.items() if not set(s).isdisjoint(ids) and left.isdisjoint(s)]
 
     def _erase_jobs(self, shelf: _Shelf, tenant: str) -> int:
-        """Take erased turns out of jobs, and what a model said of any; a job without turns is gone."""
+        """Take erased turns out of jobs; a job without turns is gone."""
         left = {
             job.id: [t for t in job.turns if (tenant, t) not in self._erased] for job in shelf.jobs.values()
         }
         touched = [job for job in shelf.jobs.values() if len(left[job.id]) < len(job.turns)]
-        for job in shelf.jobs.values():
-            shelf.jobs[job.id] = replace(job, answer=None, error=None)
         for job in touched:
-            shelf.jobs[job.id] = replace(job, turns=tuple(left[job.id]), answer=None, error=None)
+            shelf.jobs[job.id] = replace(job, turns=tuple(left[job.id]))
             if not left[job.id]:
                 del shelf.jobs[job.id]
         return len(touched)

@@ -261,7 +261,11 @@ class Worker:
             event = await self._event(event_id)
             if inspect.iscoroutinefunction(told):
                 await told(event)
-            else:
-                await self._threads.run(told, event)
-        except Exception as error:  # noqa: BLE001  # it is somebody else's function
+                return
+            answer = await self._threads.run(told, event)
+            if inspect.isawaitable(answer):
+                await answer
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001  # somebody else's function, which may want to end its thread
             log.warning("the callback of an add failed: %s", type(error).__name__)
