@@ -379,3 +379,16 @@ def test_a_callback_may_be_an_object_that_is_called_asynchronously(server, confi
     with Memory(config()) as memory:
         memory.add("tea", user_id="ann", wait=False, callback=Tell())
         assert heard.wait(SOON)
+
+
+def test_a_loop_that_ends_gives_back_what_nobody_closed(server, config):
+    async def leave() -> str:
+        memory = AsyncMemory(config())
+        added = await memory.add("tea", user_id="ann", wait=False)
+        await asyncio.to_thread(server.wait_for, 1)
+        return added["event_id"]
+
+    with server.held():
+        event_id = asyncio.run(leave())
+        with Memory(config(background=False)) as memory:
+            assert memory.event(event_id)["status"] == "PENDING"
