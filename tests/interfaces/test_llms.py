@@ -600,9 +600,9 @@ def test_a_server_that_stopped_lets_nobody_hang():
 )
 def test_a_server_for_tests_refuses_what_it_cannot_understand(path, body):
     with ModelServer("x") as server:
-        request = urllib.request.Request(server.url + path, data=body)  # noqa: S310  # loopback
+        request = urllib.request.Request(server.url + path, data=body)  # loopback
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request)  # noqa: S310
+            urllib.request.urlopen(request)
         with refused.value as answer:
             assert answer.code == 400
             assert "cannot be understood" in json.load(answer)["error"]["message"]

@@ -100,7 +100,7 @@ def test_a_home_that_nobody_has_is_no_place() -> None:
 
 @pytest.mark.parametrize("wrong", [10**400, 1e300, float("inf"), float("nan"), -1, True, "5", None])
 def test_a_time_that_no_clock_counts_is_refused_in_words(wrong: Any) -> None:
-    with pytest.raises(InvalidInput, match="timeout=.*seconds"):
+    with pytest.raises(InvalidInput, match=r"timeout=.*seconds"):
         requests.seconds(wrong, "timeout")
 
 
