@@ -53,6 +53,12 @@ $(STAMP): pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 		{ if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq python3-venv; \
 		  else echo "Python's venv module is missing: run 'apt-get install python3-venv' as root" >&2; exit 1; fi; }
+	@for library in libgomp.so.1:libgomp1 libssl.so.3:libssl3; do \
+		ldconfig -p 2>/dev/null | grep -q "$${library%%:*}" && continue; \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq "$${library##*:}"; \
+		else echo "The tests' FalkorDB may want $${library%%:*}: on Debian, run 'apt-get install $${library##*:}' as root" >&2; fi; \
+	done
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements-dev.lock -e '.[dev]'

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import workload
+from bench.caches import cache
 from bench.fake_openai import fake_openai
 from bench.harness import (
     Figures,
@@ -81,12 +82,19 @@ class GivenVectors:
         """Nothing is held."""
 
 
+@dataclass(kw_only=True)
+class InProcessVectors(GivenVectors):
+    """One that computes in this process, as the engine is told: nothing is kept for it elsewhere."""
+
+    at_once: int = 1
+
+
 @asynccontextmanager
 async def opened(
     job: Job, *, name: str = "memory", embedder: GivenVectors | None = None
 ) -> AsyncIterator[Engine]:
     """A memory in a file of the job's, with the bench's embedder."""
-    made = {**parts(Config.of({"store": store(job, name)})), "embedder": embedder or GivenVectors()}
+    made = {**parts(Config.of({"store": store(job, name)})), "embedder": embedder or InProcessVectors()}
     async with Engine(**made) as memory:
         yield memory
 
@@ -168,7 +176,7 @@ def _adding(memory: Engine, text: str, user: str = "alice") -> Callable[[], Awai
 async def bulk(job: Job) -> AsyncGenerator[Figures, None]:
     yield {}
     for number in count():
-        embedder = GivenVectors()
+        embedder = InProcessVectors()
         async with opened(job, name=f"bulk-{number}", embedder=embedder) as memory:
             rows = workload.rows(job.rows, users=10, seed=number)
             await memory.add("A first one.", user_id="warm", infer=False)
@@ -499,5 +507,6 @@ if __name__ == "__main__":
             "learn": learn,
             "proxy": proxy,
             "two_processes": two_processes,
+            "cache": cache,
         }
     )

@@ -70,6 +70,19 @@ LINES = {
     "learn_at_once_s": Line(title="200 such adds at once, of 200 users", unit="s", target=0.8),
     "learn_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
     "learn_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "cache_hit_rate": Line(
+        title="1,000 users by Zipf's law, 3 questions each, 5 % writes: searches answered from a cache",
+        unit="",
+        target=0.7,
+    ),
+    "cache_hit_ms": Line(title="such a search, from this process, p50", unit="ms", target=0.2),
+    "cache_miss_times": Line(
+        title="any other search, in times of what it takes without caches", unit="", target=1.2
+    ),
+    "cache_redis_hit_ms": Line(title="a search answered from Redis, p50", unit="ms"),
+    "cache_redis_miss_times": Line(
+        title="any other search beside a Redis, in times of what it takes without", unit=""
+    ),
     "first_word_ms": Line(
         title="floor: first word of a streamed answer from a server at 0 ms, p50", unit="ms"
     ),

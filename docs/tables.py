@@ -65,6 +65,13 @@ def local() -> str:
     return _options(LocalEmbedder)
 
 
+def redis() -> str:
+    """The options of the cache in Redis."""
+    from perdure.caches.redis import RedisCache
+
+    return _options(RedisCache)
+
+
 def models() -> str:
     """The options of a language model: those of the vendor that has them all."""
     from perdure.llms.openai import OpenAIModel
@@ -130,6 +137,7 @@ SECTIONS: Final[Mapping[str, Callable[[], str]]] = {
     "sqlite": sqlite,
     "local": local,
     "models": models,
+    "redis": redis,
     "errors": errors,
     "fields": fields,
     "common": common,

@@ -31,10 +31,11 @@ ALLOWED: dict[str, set[str]] = {
     "embedders": VALUES | {"ports", "threads"},
     "rerankers": VALUES | {"ports"},
     "llms": VALUES | {"ports", "http"},
+    "caches": VALUES | {"ports", "http"},  # of http, how to leave alone what fails
     "http": VALUES,  # JSON over HTTP, for all providers that speak it
     "config": VALUES,  # names providers, knows none
     "registry": VALUES | {"ports"},  # knows providers as texts, and imports them when they are used
-    "assemble": VALUES | {"config", "registry"},
+    "assemble": VALUES | {"config", "ports", "registry"},
     "blocking": {"errors"},
     "memory": VALUES | {"assemble", "blocking", "config", "engine", "ports"},
     "testing": VALUES | {"ports", "stores"},
@@ -122,7 +123,7 @@ def test_the_proxy_knows_of_the_engine_only_how_its_blocks_are_recognised():
 
 
 def test_the_table_itself_keeps_engine_and_providers_apart():
-    providers = {"stores", "embedders", "llms", "rerankers"}
+    providers = {"stores", "embedders", "llms", "rerankers", "caches"}
     assert not ALLOWED["engine"] & providers
     for provider in providers:
         assert not ALLOWED[provider] & (providers | {"engine"})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from perdure.config import Config
-from perdure.registry import EMBEDDERS, LLMS, RERANKERS, STORES
+from perdure.ports.caches import Caches
+from perdure.registry import CACHES, EMBEDDERS, LLMS, RERANKERS, STORES
 
 
 def parts(config: Config) -> dict[str, Any]:
@@ -19,5 +20,20 @@ def parts(config: Config) -> dict[str, Any]:
         if config.reranker is None
         else RERANKERS.create(config.reranker.provider, config.reranker.options),
         "llm": None if config.llm is None else LLMS.create(config.llm.provider, config.llm.options),
+        "caches": _caches(config),
         "settings": config.settings,
     }
+
+
+ANSWERS = 0.75
+"""Of the bytes for caches in this process, this share is for answers, the rest for vectors and scores."""
+
+
+def _caches(config: Config) -> Caches:
+    held = config.settings.cache_bytes
+    for_answers = int(ANSWERS * held)
+    return Caches(
+        answers=CACHES.create("memory", {"max_bytes": for_answers}) if held else None,
+        vectors=CACHES.create("memory", {"max_bytes": held - for_answers}) if held else None,
+        shared=None if config.cache is None else CACHES.create(config.cache.provider, config.cache.options),
+    )

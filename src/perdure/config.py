@@ -16,8 +16,8 @@ from perdure.errors import ConfigurationError
 from perdure.options import checked, nearest
 from perdure.settings import Settings
 
-ROLES = ("store", "embedder", "reranker", "llm")
-LATER = ("vectors", "graph", "cache")
+ROLES = ("store", "embedder", "reranker", "llm", "cache")
+LATER = ("vectors", "graph")
 """Roles that are known but not played yet."""
 NOTHING = ("none", "off")
 """Texts that switch a role off, where None cannot be written (in the environment and in TOML)."""
@@ -50,6 +50,8 @@ class Config:
     reranker: Role | None = None
     llm: Role | None = None
     """Off unless it is named: a key that happens to be in the environment chooses nothing."""
+    cache: Role | None = None
+    """What processes share; what one holds for itself is a setting, `cache_bytes`."""
     settings: Settings = field(default_factory=Settings)
 
     @classmethod

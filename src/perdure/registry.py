@@ -13,6 +13,7 @@ from perdure.arguments import shown
 from perdure.errors import ConfigurationError, MissingExtra
 from perdure.options import checked, nearest, schema
 from perdure.ports import LLM, Embedder, Reranker, Store
+from perdure.ports.caches import Cache
 
 T = TypeVar("T")
 
@@ -98,6 +99,12 @@ LLMS: Registry[LLM] = Registry(
         "anthropic": "perdure.llms.anthropic:AnthropicModel",
         "gemini": "perdure.llms.gemini:GeminiModel",
     },
+)
+CACHES: Registry[Cache[Any]] = Registry(
+    role="cache",
+    group="perdure.caches",
+    built_in={"memory": "perdure.caches.memory:MemoryCache", "redis": "perdure.caches.redis:RedisCache"},
+    extras={"redis": "redis"},
 )
 
 

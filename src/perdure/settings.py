@@ -28,6 +28,15 @@ CATEGORIES: Final[Mapping[str, str]] = {
 Secret: TypeAlias = Literal["card", "email", "iban", "key", "phone"]
 """What `settings.redact` knows how to find."""
 
+CACHE_TTL: Final[Mapping[str, float]] = {
+    "user": 900.0,
+    "agent": 3_600.0,
+    "run": 120.0,
+    "app": 3_600.0,
+}
+"""Seconds for which an answer is cached, by whose memories it is from: preferences of a user, knowledge of an agent,
+context of a session, static content of an application."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -71,6 +80,18 @@ class Settings:
     """For partition indexes in memory; the least recently used go first."""
     workers: int = 1
     """Threads that take in large indexes and rank large partitions."""
+    cache_bytes: int = 33_554_432
+    """For answers, vectors of texts and rerank scores held in this process; the least recently used go first. 0: none."""
+    cache_ttl: Mapping[str, float] | None = None
+    """How long an answer is cached, by `user`, `agent`, `run` and `app`; None: 900, 3,600, 120 and 3,600."""
+    stale_while: float = 0.0
+    """For so long an answer may be given that was true before the latest writes, while a new one is made."""
+    vector_cache_bytes: int = 67_108_864
+    """For vectors of texts kept in the store, for an embedder that is a service and no cache that is shared. 0: none."""
+    batch_texts: int = 64
+    """So many texts are embedded in one call, of those that come while another call is under way."""
+    batch_wait: float = 0.002
+    """So long a text waits, at most, for others to be embedded with."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -78,25 +99,40 @@ class Settings:
         Raises:
             ValueError: a bound below its least value.
         """
+        self._check_sizes()
+        self._check_seconds()
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ValueError("threshold is a number from 0 to 1")
-        for name in (
-            "top_k",
-            "max_text_bytes",
-            "max_metadata_bytes",
-            "max_query_bytes",
-            "index_bytes",
-            "max_facts",
-            "jobs_at_once",
-            "job_attempts",
-            "workers",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is a number from 1 on")
         if unknown := [name for name in self.redact if name not in get_args(Secret)]:
             raise ValueError(f"redact has {unknown[0]!r}: give any of {', '.join(get_args(Secret))}")
+
+    def _check_sizes(self) -> None:
+        least = dict.fromkeys(("cache_bytes", "vector_cache_bytes"), 0) | dict.fromkeys(
+            (
+                "top_k",
+                "max_text_bytes",
+                "max_metadata_bytes",
+                "max_query_bytes",
+                "index_bytes",
+                "max_facts",
+                "jobs_at_once",
+                "job_attempts",
+                "workers",
+                "batch_texts",
+            ),
+            1,
+        )
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise ValueError(f"{name} is a number from {smallest} on")
+
+    def _check_seconds(self) -> None:
         if not self.lease > 0:
             raise ValueError("lease is a number of seconds above 0")
-        for name in ("repeat_window", "close_wait"):
+        for name in ("repeat_window", "close_wait", "stale_while", "batch_wait"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is a number of seconds from 0 on")
+        for name, seconds in (self.cache_ttl or {}).items():
+            if name not in CACHE_TTL or not seconds >= 0:
+                known = ", ".join(CACHE_TTL)
+                raise ValueError(f"cache_ttl has {name!r}: {seconds!r}: give seconds for any of {known}")

@@ -11,11 +11,13 @@ from perdure.testing.store import (
     DurableConformance,
     ExportConformance,
     ReindexConformance,
+    StandingConformance,
     StoreConformance,
+    VectorCacheConformance,
 )
 
 
-class TestInMemoryStore(StoreConformance):
+class TestInMemoryStore(StoreConformance, StandingConformance, VectorCacheConformance):
     def make(self, folder: Path) -> InMemoryStore:
         return InMemoryStore()
 
@@ -28,6 +30,8 @@ class TestSqliteStore(
     BackupConformance,
     ExportConformance,
     ReindexConformance,
+    StandingConformance,
+    VectorCacheConformance,
 ):
     def make(self, folder: Path) -> SqliteStore:
         return SqliteStore(path=folder / "memory.db", synchronous="NORMAL")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perdure.assemble import parts
 from perdure.config import Config, Role
 from perdure.errors import ConfigurationError
 from perdure.settings import Settings
@@ -239,3 +240,53 @@ def test_layers_are_merged_key_by_key_until_another_provider_begins(layers):
         {"store": {**({"provider": named} if named else {}), **some}} for named, some in [("p", {}), *layers]
     ]
     assert Config._of(said).store == Role(provider=provider, options=options)
+
+
+# ---- caches
+
+
+def caches(**values):
+    return parts(Config.from_dict({"path": "x.db", **values}))["caches"]
+
+
+def test_caches_of_this_process_are_there_unless_switched_off():
+    held = caches()
+    assert held.answers.max_bytes + held.vectors.max_bytes == Settings().cache_bytes
+    assert held.shared is None
+    off = caches(settings={"cache_bytes": 0})
+    assert (off.answers, off.vectors, off.shared) == (None, None, None)
+
+
+def test_a_redis_is_configured_by_its_url_and_shows_no_secret(monkeypatch):
+    shared = caches(
+        cache={"provider": "redis", "url": "redis://:hidden@h/1", "password": "hidden", "rest": "2"}
+    ).shared
+    assert (shared.url, shared.password.get_secret_value(), shared.rest) == (
+        "redis://:hidden@h/1",
+        "hidden",
+        2.0,
+    )
+    assert "hidden" not in repr(shared)
+    monkeypatch.setenv("PERDURE_CACHE", "redis")
+    monkeypatch.setenv("PERDURE_CACHE__PREFIX", "ours")
+    config = Config.of({"path": "x.db"})
+    assert parts(config)["caches"].shared.prefix == "ours"
+    assert Config.of({"cache": None}).cache is None
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"cache": {"provider": "redis", "url": "http://h"}}, "redis://, rediss:// or unix://"),
+        ({"cache": {"provider": "redis", "timeout": 0}}, "timeout has to be 0.001 or more"),
+        ({"cache": "reddis"}, "did you mean 'redis'"),
+        ({"settings": {"cache_ttl": {"preferences": 5}}}, "give seconds for any of user, agent, run, app"),
+        ({"settings": {"cache_ttl": {"user": -1}}}, "cache_ttl has 'user'"),
+        ({"settings": {"cache_bytes": -1}}, "cache_bytes is a number from 0 on"),
+        ({"settings": {"stale_while": -0.5}}, "stale_while is a number of seconds from 0 on"),
+        ({"settings": {"batch_texts": 0}}, "batch_texts is a number from 1 on"),
+    ],
+)
+def test_caches_that_cannot_be_meant_are_refused(values, told):
+    with pytest.raises(ConfigurationError, match=told):
+        caches(**values)

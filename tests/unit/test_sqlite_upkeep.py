@@ -46,19 +46,19 @@ def test_a_mark_stands_until_any_process_commits(path):
         other = SqliteStore(path=path)
         await other.open(None)
         await add(store, "tea")
-        mark = (await store.load(ALICE.partition)).mark
+        mark = (await store.load(ALICE.partition)).stand.mark
         await store.find(query())
         assert store.stands(mark)
         await add(other, "coffee", scope=BOB)
         assert not store.stands(mark)
-        mark = (await store.load(ALICE.partition)).mark
+        mark = (await store.load(ALICE.partition)).stand.mark
         assert store.stands(mark)
         if (child := os.fork()) == 0:
             os._exit(store.stands(mark))
         _, status = await asyncio.to_thread(os.waitpid, child, 0)
         assert status == 0, "a child is told nothing"
         assert not store.stands(mark), "the connection is another since the fork"
-        mark = (await store.load(ALICE.partition)).mark
+        mark = (await store.load(ALICE.partition)).stand.mark
         await other.aclose()
         assert store.stands(mark)
         await store.aclose()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -168,6 +168,15 @@ def erased(answer: Mapping[str, Any]) -> RenderableType:
     if not answer["log_truncated"]:
         rows.append(line(("  The log still holds the words until another reader is done: erase again, or run ", "yellow"),
                          "perdure doctor"))  # fmt: skip
+    if not answer["caches_cleared"]:
+        rows.append(
+            line(
+                (
+                    "  The shared cache cannot be reached: it has the words until their time there is over",
+                    "yellow",
+                )
+            )
+        )
     return Group(*rows)
 
 
@@ -217,9 +226,8 @@ def facts(values: Mapping[str, Any]) -> RenderableType:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style=DIM)
     table.add_column(overflow="fold")
-    for name, value in values.items():
-        if value not in (None, "", [], {}):
-            table.add_row(line(name.replace("_", " ")), line(_value(name, value)))
+    for name, value in _flat(values):
+        table.add_row(line(name.replace("_", " ")), line(_value(name, value)))
     return table
 
 
@@ -297,6 +305,15 @@ def _interval(memory: Mapping[str, Any]) -> str | None:
     if end is None:
         return None if start in (None, memory["created_at"]) else f"since {when(start)}"
     return f"{when(start) or '…'} to {when(end)}"
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Those that say something; of what is inside another, not what is nothing."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}: {inner}", held) for inner, held in _flat(value) if held)
+        elif value not in (None, "", []):
+            yield name, value
 
 
 def _value(name: str, value: Any) -> str:

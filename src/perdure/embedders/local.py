@@ -58,6 +58,11 @@ class LocalEmbedder:
         """
         return 0.12
 
+    @property
+    def at_once(self) -> int:
+        """Calls that are computed at the same time: one in each worker."""
+        return self.workers
+
     async def load(self) -> None:
         """Load the model now rather than at first use.
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from perdure.arguments import shown
 from perdure.engine import ingest, requests
+from perdure.engine.caching import Caching
+from perdure.engine.caching.answers import Asked, Make
 from perdure.engine.categories import Categories
 from perdure.engine.embedding import kept, lacking, vectors_of
 from perdure.engine.indexes import Indexes
 from perdure.engine.rank import DEFAULT_THRESHOLD
-from perdure.engine.recall import Ask, Hit, Recall, together
+from perdure.engine.recall import Ask, Hit, Recall, Seen, together
 from perdure.engine.redaction import Rules
 from perdure.engine.scoping import Reach, reach
 from perdure.engine.shape import (
@@ -55,6 +57,7 @@ from perdure.ports import (
     Store,
     Write,
 )
+from perdure.ports.caches import Caches
 from perdure.settings import Settings
 from perdure.threads import Threads
 from perdure.types import Memory, Turn, said, utc_now
@@ -81,11 +84,15 @@ class Core:
         llm: LLM | None = None,
         settings: Settings | None = None,
         redactor: Redactor | None = None,
+        caches: Caches | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
-        self._embedder = embedder
         self._settings = settings or Settings()
+        self._caching = Caching(
+            caches or Caches(), store=store, embedder=embedder, reranker=reranker, settings=self._settings
+        )
+        self._embedder = self._caching.embedder
         rules = Rules(self._settings.redact) if self._settings.redact else None
         self._redactors = tuple(one for one in (redactor, rules) if one is not None)
         self._clock = clock
@@ -101,7 +108,8 @@ class Core:
             self._settings.categories if self._settings.categorize else {},
             near=_nearness(embedder),
         )
-        self._recall = Recall(store, self._indexes, reranker, self._turns)
+        self._recall = Recall(store, self._indexes, self._caching.reranker, self._turns)
+        self._answers = self._caching.answers(self._indexes, self._recall, clock)
         self._reranker = reranker
         self._llm = llm
         self._learner = self._made_learner()
@@ -167,6 +175,8 @@ class Core:
             if not self._opening.done():
                 await asyncio.wait([self._opening])
             await self._worker.close(self._settings.close_wait)
+        await self._caching.aclose()  # what it writes behind may go into the store
+        if self._opening is not None:
             await self._store.aclose()
         if self._embedder is not None:
             await self._embedder.aclose()
@@ -270,8 +280,28 @@ class Core:
         return reach(self._settings.tenant, named, filters, None if narrowed == EVERYTHING else narrowed)
 
     async def _search(self, texts: Sequence[str], **asked: Any) -> list[Results]:
-        found, notes = await self._hits(texts, **asked)
+        return await self._answered("search", texts, partial(self._found, **asked), asked)
+
+    async def _found(self, texts: Sequence[str], seen: Sequence[Seen], **asked: Any) -> list[Results]:
+        found, notes = await self._hits(texts, seen, **asked)
         return [await self._answer(hits, notes) for hits in found]
+
+    async def _answered(
+        self, verb: str, texts: Sequence[str], make: Make, asked: Mapping[str, Any]
+    ) -> list[Any]:
+        """Answers that were made before and are still right, or what `make` makes of the texts.
+
+        Args:
+            asked: all that an answer depends on besides: `reach`, `known_at`, `reference` and more. Where a function
+                is among it, nobody can tell what that will say the next time.
+        """
+        texts = [requests.query(text, self._settings.max_query_bytes) for text in texts]
+        await self._open()
+        if self._answers is None or any(map(callable, asked.values())):
+            return list(await make(texts, [Seen() for _ in texts]))
+        fixed = (asked["known_at"] or asked["reference"]) is not None
+        wishes = (verb, *(wish for wish in asked.items() if wish[0] != "reach"))
+        return await self._answers.of(Asked(reach=asked["reach"], wishes=wishes, fixed=fixed), texts, make)
 
     async def _answer(self, hits: Sequence[Hit], notes: list[str]) -> Results:
         answer: Results = {"results": await self._shaped(hits)}
@@ -284,6 +314,7 @@ class Core:
     async def _hits(
         self,
         texts: Sequence[str],
+        seen: Sequence[Seen],
         *,
         known_at: datetime | None,
         reference: datetime | None,
@@ -291,10 +322,11 @@ class Core:
         **asked: Any,
     ) -> tuple[list[list[Hit]], list[str]]:
         """What answers each text, and what to tell the caller of how it was found."""
-        texts = [requests.query(text, self._settings.max_query_bytes) for text in texts]
-        await self._open()
         now = reference or known_at or self._clock()
-        asks = [Ask(text=text, now=now, known_at=known_at, explain=explain, **asked) for text in texts]
+        asks = [
+            Ask(text=text, now=now, known_at=known_at, explain=explain, seen=noted, **asked)
+            for text, noted in zip(texts, seen, strict=True)
+        ]
         embedding = asyncio.ensure_future(self._vectors(texts))  # while the indexes are caught up
         try:
             found = await together(

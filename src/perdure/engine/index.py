@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -11,13 +12,13 @@ from perdure.engine.columns import Column, Labels, Postings, Rows
 from perdure.engine.embedding import read
 from perdure.engine.words.analysis import languages_of, lengths_of
 from perdure.engine.words.language import LANGUAGES
-from perdure.ports import EntryRow
+from perdure.ports import EntryRow, Stand
 
 Mask = NDArray[np.bool_]
 
-NEVER = np.iinfo(np.int64).max
+NEVER = int(np.iinfo(np.int64).max)
 """In a column of times: no end."""
-_NOWHERE = np.iinfo(np.int64).min
+_NOWHERE = int(np.iinfo(np.int64).min)
 """The place of what has no neighbours."""
 
 _COMPACT_FRACTION = 0.25
@@ -46,6 +47,8 @@ class PartitionIndex:
         """Empty; `dimensions` of the vectors, None when there is no model (then vectors are not kept)."""
         self.dimensions = dimensions or 0
         self.head = 0
+        self.stand = Stand(head=0)
+        """As the store told it with what was last taken in."""
         self.version = 0
         """Changes with every change: row numbers and columns of another version are not comparable."""
         self.ids: list[str] = [""]
@@ -82,6 +85,8 @@ class PartitionIndex:
         self._by_language = np.zeros(len(LANGUAGES), np.int64)
         self._embedded = 0
         """Rows alive with a vector."""
+        self._moments: list[int] = []
+        """When rows end, also dead ones, ascending."""
         self._dead = 0
 
     def __len__(self) -> int:
@@ -188,6 +193,12 @@ class PartitionIndex:
             seen &= self.valid_to.values > now
         return seen
 
+    def steady(self, now: int) -> tuple[int, int]:
+        """The moments around `now` between which, the later excluded, `visible` says the same."""
+        after = bisect_right(self._moments, now)
+        since = self._moments[after - 1] if after else _NOWHERE
+        return since, self._moments[after] if after < len(self._moments) else NEVER
+
     def cosines(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Each row's best cosine over its pieces, for a query of unit length; NaN without a vector."""
         scores, holders = _products(self._vectors.values, query), self._holders.values
@@ -232,6 +243,9 @@ class PartitionIndex:
         self.valid_from.extend(_numbers([row.valid_from for row in rows], -NEVER))
         self.valid_to.extend(_numbers([row.valid_to for row in rows], NEVER))
         self.expires_at.extend(_numbers([row.expires_at for row in rows], NEVER))
+        if ends := [end for row in rows for end in (row.valid_to, row.expires_at) if end is not None]:
+            self._moments += ends
+            self._moments.sort()
         self.scopes.extend(np.array([row.scope for row in rows], np.int64))
         self.speakers.extend([row.speaker_words for row in rows])
         self.dates.extend([row.date_words for row in rows])
@@ -326,6 +340,8 @@ class PartitionIndex:
         for links in (self.previous, self.next):
             links.values[:] = renumbered[links.values]
         self._ends = {session: int(renumbered[row]) for session, row in self._ends.items() if row}
+        ends = np.concatenate((self.expires_at.values, self.valid_to.values))
+        self._moments = np.sort(ends[ends < NEVER]).tolist()
         self._dead = 0
 
     def _columns(

@@ -25,9 +25,6 @@ Work: TypeAlias = Callable[..., Awaitable[Any]]
 class _Held:
     index: PartitionIndex
     nbytes: int = 0
-    generation: int = 0
-    mark: object = None
-    """Of the newest load, for `Store.stands`."""
 
 
 class Indexes:
@@ -50,7 +47,7 @@ class Indexes:
         followed by one of our own; several who wait share that one.
         """
         held = self._held.get(partition)
-        if held is not None and self._store.stands(held.mark):
+        if held is not None and self._store.stands(held.index.stand.mark):
             self._held.move_to_end(partition)
             return held.index
         started = self._loading.get(partition)
@@ -64,10 +61,16 @@ class Indexes:
         # Shielded: a caller who gives up must not take the load away from the others.
         return await asyncio.shield(task)
 
+    def holds(self, partition: Partition) -> bool:
+        """Whether it is in memory."""
+        return partition in self._held
+
     async def at(self, partition: Partition, known_at: datetime) -> PartitionIndex:
         """An index of its own of what was known at an earlier moment; it is not kept."""
         index = PartitionIndex(self._dimensions)
-        await self._take_in(index, await self._store.load(partition, known_at=known_at))
+        delta = await self._store.load(partition, known_at=known_at)
+        await self._take_in(index, delta)
+        index.stand = delta.stand
         return index
 
     def drop(self) -> None:
@@ -78,14 +81,14 @@ class Indexes:
     async def _catch_up(self, partition: Partition) -> PartitionIndex:
         held = self._held.get(partition) or _Held(PartitionIndex(self._dimensions))
         delta = await self._store.load(partition, since=held.index.head)
-        stale = held.index.head > 0 and delta.generation != held.generation
+        stale = held.index.head > 0 and delta.stand.generation != held.index.stand.generation
         if (
             stale or delta.head < held.index.head
         ):  # entries were made again, or the partition is of another life
             held = _Held(PartitionIndex(self._dimensions))
             delta = await self._store.load(partition)
         await self._take_in(held.index, delta)
-        held.generation, held.mark = delta.generation, delta.mark
+        held.index.stand = delta.stand
         self._keep(partition, held)
         return held.index
 

@@ -82,7 +82,9 @@ class Keeping(Prompting):
         `junk` says how many of the newest 20,000 memories it could do without; `clean` retires them.
         """
         await self._open(check_space=False)
-        told = await upkeep.examine(self._store, self._space, self._embedder, self._settings.tenant)
+        told = await upkeep.examine(
+            self._store, self._space, self._caching.bare_embedder, self._settings.tenant
+        )
         if told["problems"]:
             return told
         return {**told, "junk": (await self._look(self._reach({}))).told}

@@ -321,12 +321,14 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         at = self._clock()
         erased = await self._store.erase(self._settings.tenant, erasing, at=at, reason=reason)
         self._indexes.drop()
+        forgotten = await self._caching.forget(erased.partitions)
         return {
             "erased": len(erasing),
             "ids": erasing,
             "at": iso(at),
             "removed": erased.removed,
             "log_truncated": erased.log_truncated,
+            "caches_cleared": forgotten,
         }
 
     @verb
@@ -348,6 +350,7 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         await self._open()
         await self._store.reset(self._settings.tenant)
         self._indexes.drop()
+        await self._caching.forget(None)
         return {"message": "Everything was removed."}
 
     @verb
@@ -371,7 +374,8 @@ class Engine(Adding, Keeping, Relearning, Graphing):
     async def stats(self) -> dict[str, Any]:
         """Sizes of this project's memory, and what it was made with."""
         await self._open(check_space=False)
-        return upkeep.stats_dict(await self._store.stats(self._settings.tenant), self._indexes.nbytes)
+        told = upkeep.stats_dict(await self._store.stats(self._settings.tenant), self._indexes.nbytes)
+        return {**told, "caches": self._caching.told()}
 
     @verb
     async def reindex(self, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:

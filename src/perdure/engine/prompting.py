@@ -13,7 +13,7 @@ from perdure.engine import requests
 from perdure.engine.context import Composed, Count, Format, compose, exchanges, fold, partners, profiled
 from perdure.engine.core import Core
 from perdure.engine.form import Form, Line, short
-from perdure.engine.recall import Hit
+from perdure.engine.recall import Hit, Seen
 from perdure.engine.requests import When
 from perdure.engine.scoping import ids, insist
 from perdure.engine.shape import Context, MemoryDict, Profile
@@ -77,21 +77,45 @@ class Prompting(Core):
         budget, count = _budget(budget_tokens), _counter(count_tokens)
         if format not in get_args(Format):
             raise InvalidInput(f"format={format!r}: give 'text', 'messages' or 'xml'")
-        [hits], notes = await self._hits(
-            [query],
-            reach=self._reach(
+        asked: dict[str, Any] = {
+            "reach": self._reach(
                 ids(user_id, agent_id, app_id, run_id), filters, categories, trusted_only=trusted_only
             ),
-            limit=requests.limit(top_k, limit, LOOKED_AT),
-            threshold=requests.threshold(threshold, self._default_threshold),
-            rerank=self._reranker is not None if rerank is None else rerank,
-            explain=False,
-            as_of=requests.moment(as_of, "as_of"),
-            known_at=requests.moment(known_at, "known_at"),
-            reference=requests.moment(reference_date, "reference_date"),
-            show_expired=show_expired,
-            show_superseded=show_superseded,
-        )
+            "limit": requests.limit(top_k, limit, LOOKED_AT),
+            "threshold": requests.threshold(threshold, self._default_threshold),
+            "rerank": self._reranker is not None if rerank is None else rerank,
+            "explain": False,
+            "as_of": requests.moment(as_of, "as_of"),
+            "known_at": requests.moment(known_at, "known_at"),
+            "reference": requests.moment(reference_date, "reference_date"),
+            "show_expired": show_expired,
+            "show_superseded": show_superseded,
+        }
+        shape: dict[str, Any] = {
+            "budget": budget,
+            "format": format,
+            "trusted_only": trusted_only,
+            "full_ids": full_ids,
+            "count": count_tokens,
+        }
+        make = partial(self._contexts, asked=asked, **{**shape, "count": count})
+        made: list[Context] = await self._answered("context", [query], make, {**asked, **shape})
+        return made[0]
+
+    async def _contexts(
+        self,
+        texts: Sequence[str],
+        seen: Sequence[Seen],
+        *,
+        asked: Mapping[str, Any],
+        budget: int,
+        format: Format,
+        trusted_only: bool,
+        full_ids: bool,
+        count: Count,
+    ) -> list[Context]:
+        """The block for one text."""
+        [hits], notes = await self._hits(texts, seen, **asked)
         found = [_line(hit) for hit in hits]
         lines = fold(found)
         neighbours = await self._recall.versions(exchanges(lines, found))
@@ -107,7 +131,7 @@ class Prompting(Core):
             "tokens": made.tokens,
             "omitted": made.omitted,
         }
-        return {**shown, "notes": notes} if notes else shown
+        return [{**shown, "notes": notes} if notes else shown]
 
     @verb
     async def profile(

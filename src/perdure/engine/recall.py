@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -12,14 +12,15 @@ import numpy as np
 
 from perdure.engine.columns import Rows
 from perdure.engine.dates import question_interval
+from perdure.engine.index import NEVER
 from perdure.engine.indexes import Indexes
 from perdure.engine.rank import Ranked, Ranking
 from perdure.engine.scoping import Reach
 from perdure.engine.turns import Turns
 from perdure.engine.words import QueryWords, read_query
 from perdure.moments import micros
-from perdure.ports import Query, Reranker, Store
-from perdure.types import Memory, Partition
+from perdure.ports import Query, Reranker, Stand, Store
+from perdure.types import Memory, Mention, Partition
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +42,27 @@ PARTITIONS_AT_ONCE = 16
 """A wide search takes its partitions in groups of so many, to keep memory bounded."""
 
 
+@dataclass(slots=True)
+class Seen:
+    """What an answer rests on, noted while it is searched for."""
+
+    stands: dict[Partition, Stand] = field(default_factory=dict)
+    """The partitions searched, each as it stood before anything else was read."""
+    since: int = 0
+    """Of the moments (microseconds) around the search's now between which the same memories are to be seen."""
+    until: int = NEVER
+    language: str | None = None
+    """Of the question, as far as it could be told."""
+    when: Mention | None = None
+    """The time that the question asks about, counted from the search's now."""
+
+    def note(self, partition: Partition, index: PartitionIndex, now: datetime) -> None:
+        """A partition is searched, by its index as it is now."""
+        since, until = index.steady(micros(now))
+        self.stands[partition] = index.stand
+        self.since, self.until = max(self.since, since), min(self.until, until)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """One search, understood."""
@@ -56,6 +78,7 @@ class Ask:
     show_superseded: bool = False
     rerank: bool = False
     explain: bool = False
+    seen: Seen = field(default_factory=Seen, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +122,7 @@ class Recall:
         """
         query = read_query(ask.text)
         query = replace(query, when=question_interval(ask.text, ask.now, query.language))
+        ask.seen.language, ask.seen.when = query.language, query.when
         depth = max(ask.limit, RERANK_DEPTH) if self._reranks(ask) else ask.limit
         partitions = await self.partitions(ask.reach)
         best: list[_Candidate] = []
@@ -133,6 +157,7 @@ class Recall:
         limit: int,
     ) -> list[_Candidate]:
         index = await self._index(partition, ask)
+        ask.seen.note(partition, index, ask.now)  # what is read later may be newer, and never older
         if not len(index) or not limit:
             return []
         await self._turns.take()

@@ -61,6 +61,7 @@ def stats_dict(stats: StoreStats, index_bytes: int) -> dict[str, Any]:
         "retired": stats.retired,
         "changes": stats.changes,
         "store_bytes": stats.bytes,
+        "vector_bytes": stats.vector_bytes,
         "index_bytes": index_bytes,
         "schema": stats.schema,
         "analyzer": space.analyzer if space else None,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import takewhile
 
 from perdure.errors import Closed, Conflict, ModelMismatch
 from perdure.filters import matches
+from perdure.ids import new_id
 from perdure.moments import micros
 from perdure.ports import (
     Batch,
@@ -20,6 +21,7 @@ from perdure.ports import (
     Job,
     Query,
     Space,
+    Stand,
     StoreStats,
     Write,
 )
@@ -58,6 +60,9 @@ class InMemoryStore:
         self._space: Space | None = None
         self._floor = 0
         self._open = False
+        self._identity = new_id()
+        self._erasures = 0
+        self._vectors: dict[tuple[str, str], bytes] = {}
 
     async def open(self, space: Space | None) -> None:
         """Adopt the space when nothing speaks against it."""
@@ -103,9 +108,10 @@ class InMemoryStore:
     async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
         """What came after, from the rows and the log; all is dead when the tenant was removed meanwhile."""
         shelf = self._held(partition)
+        stand = Stand(head=shelf.seq, token=_token(shelf), erasures=self._erasures)
         if known_at is not None:
             rows = [m for m in shelf.rows.values() if _known(m, known_at)]
-            return Delta(head=shelf.seq, rows=[_row(shelf, m) for m in rows])
+            return Delta(stand=stand, rows=[_row(shelf, m) for m in rows])
         rows = [m for m in shelf.rows.values() if m.ord > since and m.retired_at is None]
         later = [
             (c.event, old) for c, old, _ in shelf.log if c.seq > since and old is not None and old <= since
@@ -115,11 +121,32 @@ class InMemoryStore:
         dead = [old for event, old in later if event != "REFINE"]
         if since < shelf.start:
             dead = list(range(1, since + 1))
-        return Delta(head=shelf.seq, rows=[_row(shelf, m) for m in rows], dead=dead)
+        return Delta(stand=stand, rows=[_row(shelf, m) for m in rows], dead=dead)
 
     def stands(self, mark: object) -> bool:  # noqa: ARG002
         """Never told: a load is as quick."""
         return False
+
+    async def identity(self) -> str:
+        """Made with the store."""
+        return self._identity
+
+    async def standing(self, partitions: Sequence[Partition]) -> list[Stand]:
+        """As a load tells it."""
+        return [(await self.load(partition)).stand for partition in partitions]
+
+    async def cached_vectors(self, tenant: str, names: Sequence[str]) -> tuple[list[bytes | None], int]:
+        """By tenant and name."""
+        return [self._vectors.get((tenant, name)) for name in names], self._erasures
+
+    async def cache_vectors(
+        self, tenant: str, made: Mapping[str, bytes], *, erasures: int, max_bytes: int
+    ) -> None:
+        """In the order in which they came; the first ones go first."""
+        if erasures == self._erasures:
+            self._vectors |= {(tenant, name): vector for name, vector in made.items()}
+            while sum(map(len, self._vectors.values())) > max_bytes:
+                del self._vectors[next(iter(self._vectors))]
 
     async def read(self, partition: Partition, ords: Sequence[int]) -> list[Memory]:
         """In the order asked."""
@@ -244,6 +271,7 @@ class InMemoryStore:
         removed: dict[str, int] = dict.fromkeys(
             ("memories", "turns", "entries", "changes", "keys", "jobs"), 0
         )
+        before = {p: shelf.seq for p, shelf in self._of(tenant).items()}
         sources = [s for i in memory_ids for _, m in self._rows(tenant) if m.id == i for s in m.sources]
         ids = dict.fromkeys((*memory_ids, *sources))
         for memory_id in dict.fromkeys((*ids, *self._derived(tenant, memory_ids))):
@@ -259,7 +287,10 @@ class InMemoryStore:
                     shelf.jobs = {i: replace(j, answer=None, error=None) for i, j in shelf.jobs.items()}
         for shelf in self._of(tenant).values():
             removed["jobs"] += self._erase_jobs(shelf, tenant)
-        return Erased(removed=removed, log_truncated=True)
+        if any(removed.values()):
+            self._forget_vectors(tenant)
+        touched = tuple(p for p, shelf in self._of(tenant).items() if shelf.seq > before[p])
+        return Erased(removed=removed, log_truncated=True, partitions=touched)
 
     async def reset(self, tenant: str) -> None:
         """Drop the tenant's shelves; sequences go on above them."""
@@ -267,6 +298,7 @@ class InMemoryStore:
         self._floor = max(self._floor, *(shelf.seq + 1 for shelf in dropped.values()), 0)
         self._shelves = {p: shelf for p, shelf in self._shelves.items() if p not in dropped}
         self._erased = {(t, i) for t, i in self._erased if t != tenant}
+        self._forget_vectors(tenant)
 
     async def stats(self, tenant: str) -> StoreStats:
         """Counted on the spot."""
@@ -281,7 +313,12 @@ class InMemoryStore:
             bytes=0,
             schema=0,
             space=self._space,
+            vector_bytes=sum(map(len, self._vectors.values())),
         )
+
+    def _forget_vectors(self, tenant: str) -> None:
+        self._erasures += 1
+        self._vectors = {key: vector for key, vector in self._vectors.items() if key[0] != tenant}
 
     def _derived(self, tenant: str, ids: Collection[str]) -> list[str]:
         """What was learned from these turns alone: of whose sources, by the last version, none is left."""
@@ -366,6 +403,11 @@ class InMemoryStore:
                 query.filter is None or matches(query.filter, memory)
             ):
                 yield partition, memory
+
+
+def _token(shelf: _Shelf) -> str:
+    last = shelf.log[-1][0] if shelf.log else None
+    return f"{last and (last.write_id, last.at)}/{len(shelf.turns)}"
 
 
 def _fits(held: Space, asked: Space) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,11 @@ class HashEmbedder:
         """Name and version."""
         return f"hash-{self.dimensions}/1"
 
+    @property
+    def at_once(self) -> int:
+        """Calls that are computed at the same time: it never waits."""
+        return 1
+
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """`(len(texts), dimensions)`, each the sum of its words' directions, of unit length."""
         import numpy as np
@@ -36,6 +42,32 @@ class HashEmbedder:
             for word in text.lower().split() or [""]:
                 made[row] += _direction(word, self.dimensions)
         return made / np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-9)  # type: ignore[no-any-return]
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass(kw_only=True)
+class ServiceEmbedder:
+    """A `HashEmbedder` that is a service, as far as the engine knows: calls are counted, may wait, and may fail."""
+
+    dimensions: int = 384
+    model: str = "service/1"
+    asked: list[str] = field(default_factory=list)
+    """The texts of all calls."""
+    down: bool = False
+    """Raise `Unavailable`."""
+    gate: asyncio.Event | None = None
+    """Calls wait until it is set."""
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As `HashEmbedder` does."""
+        self.asked += texts
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.down:
+            raise Unavailable("the embedder was told to fail")
+        return await HashEmbedder(dimensions=self.dimensions).embed(texts)
 
     async def aclose(self) -> None:
         """Nothing is held."""

@@ -93,8 +93,12 @@ class Shelf:
         return cls(connection, partition, int(number or 0), floor)
 
     def keep_seq(self) -> None:
-        """Store how far the sequence has come."""
-        self.connection.execute("UPDATE partitions SET seq = ? WHERE id = ?", (self.seq, self.id))
+        """Store how far the sequence has come, and that the partition has changed."""
+        self.connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'stamp'")
+        self.connection.execute(
+            "UPDATE partitions SET seq = ?, stamp = (SELECT value FROM meta WHERE key = 'stamp') WHERE id = ?",
+            (self.seq, self.id),
+        )
 
     def scope(self, scope: Scope) -> int:
         """The number of a combination of ids; a new one when it is new."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from perdure.moments import micros
-from perdure.stores.sqlite import jobs
+from perdure.stores.sqlite import jobs, vectors
 from perdure.stores.sqlite.commit import PUT_CHANGE, Shelf
 from perdure.types import Partition
 
@@ -25,6 +25,14 @@ class _Version(NamedTuple):
     current: bool
 
 
+class Removed(NamedTuple):
+    """What an erasure removed, and where."""
+
+    rows: dict[str, int]
+    """By table."""
+    partitions: tuple[Partition, ...]
+
+
 def erase(
     connection: sqlite3.Connection,
     tenant: str,
@@ -32,10 +40,10 @@ def erase(
     *,
     at: datetime,
     reason: str | None,
-) -> dict[str, int]:
+) -> Removed:
     """Empty all versions of these memories, the turns that they came from, and those turns' own memories.
 
-    What stays: ids, times and the log, with one more line for each. Returns the number of rows by table.
+    What stays: ids, times and the log, with one more line for each.
     """
     removed: dict[str, int] = dict.fromkeys(("memories", "turns", "entries", "changes", "keys", "jobs"), 0)
     ids = _with_sources(connection, tenant, memory_ids)
@@ -57,8 +65,9 @@ def erase(
         removed["keys"] += _forget_keys(connection, shelf, erased[shelf.id])
         removed["jobs"] += jobs.erase(connection, shelf.id, erased[shelf.id])
     if any(removed.values()):
+        vectors.forget(connection, tenant)
         _owe_rewrite(connection)
-    return removed
+    return Removed(removed, tuple(shelf.partition for shelf in shelves.values()))
 
 
 def reset(connection: sqlite3.Connection, tenant: str) -> None:
@@ -72,6 +81,7 @@ def reset(connection: sqlite3.Connection, tenant: str) -> None:
         "WHERE key = 'floor'",
         (tenant,),
     )
+    connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'stamp'")
     of_tenant = "(SELECT id FROM partitions WHERE tenant = ?)"
     connection.execute(
         f"DELETE FROM entries WHERE space IN (SELECT id FROM spaces) AND partition IN {of_tenant}", (tenant,)
@@ -79,6 +89,7 @@ def reset(connection: sqlite3.Connection, tenant: str) -> None:
     for table in ("memories", "turns", "changes", "keys", "jobs", "scopes"):
         connection.execute(f"DELETE FROM {table} WHERE partition IN {of_tenant}", (tenant,))
     connection.execute("DELETE FROM partitions WHERE tenant = ?", (tenant,))
+    vectors.forget(connection, tenant)
     _owe_rewrite(connection)
 
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 from perdure.moments import micros
 from perdure.ports import Delta, EntryRow, Query, Space, StoreStats
 from perdure.stores import sqlfilters
-from perdure.stores.sqlite import rows, spaces
+from perdure.stores.sqlite import rows, spaces, vectors
+from perdure.stores.sqlite.standing import place
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
 _ROWS: Final = (
@@ -38,42 +39,29 @@ def load(
 ) -> Delta:
     """What came to an index after `since`; when the tenant was reset meanwhile, everything it holds is dead."""
     space_id = spaces.fitting(connection, space)
-    generation = spaces.generation(connection)
-    found = _find_partition(connection, partition)
-    if found is None:
-        [floor] = connection.execute("SELECT value FROM meta WHERE key = 'floor'").fetchone()
-        dead = _all_before(floor, since) if known_at is None else ()
-        return Delta(head=floor, dead=dead, generation=generation)
-    number, start, head = found
+    number, start, stand = place(connection, partition)
     if known_at is not None:
         at = micros(known_at)
         known = "m.recorded_at <= ? AND (m.retired_at IS NULL OR m.retired_at > ?) ORDER BY m.ord"
-        known_rows = _entry_rows(connection, known, (space_id, number, 0, at, at))
-        return Delta(head=head, rows=known_rows, generation=generation)
-    if since == head:
-        return Delta(head=head, generation=generation)
+        return Delta(stand=stand, rows=_entry_rows(connection, known, (space_id, number, 0, at, at)))
+    if not number:
+        return Delta(stand=stand, dead=_all_before(start, since))
+    if since == stand.head:
+        return Delta(stand=stand)
     refined = _refined(connection, number, since, space_id)
     return Delta(
-        head=head,
+        stand=stand,
         rows=[
             *refined,
             *_entry_rows(connection, "m.retired_at IS NULL ORDER BY m.ord", (space_id, number, since)),
         ],
         dead=_all_before(start, since) or _ended(connection, number, since),
-        generation=generation,
     )
 
 
 def _all_before(start: int, since: int) -> range:
     """All that an index holds when it was read before the tenant was removed, after which sequences begin at `start`."""
     return range(1, since + 1) if since < start else range(0)
-
-
-def _find_partition(connection: sqlite3.Connection, partition: Partition) -> tuple[int, int, int] | None:
-    row = connection.execute(
-        "SELECT id, start, seq FROM partitions WHERE tenant = ? AND owner = ?", partition
-    ).fetchone()
-    return None if row is None else (row[0], row[1], row[2])
 
 
 def _entry_rows(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[EntryRow]:
@@ -176,9 +164,14 @@ def _described(
     if partitions is None:
         return tables, " AND ".join(("p.tenant = ?", *conditions)), [query.tenant, *values]
     owned = [p for p in partitions if p.tenant == query.tenant]
-    numbers = [found[0] for p in owned if (found := _find_partition(connection, p)) is not None]
+    numbers = [number for p in owned if (number := _number(connection, p)) is not None]
     in_them = "p.id IN (SELECT value FROM json_each(?))"
     return tables, " AND ".join((in_them, *conditions)), [json.dumps(numbers), *values]
+
+
+def _number(connection: sqlite3.Connection, partition: Partition) -> int | None:
+    row = connection.execute("SELECT id FROM partitions WHERE tenant = ? AND owner = ?", partition).fetchone()
+    return None if row is None else int(row[0])
 
 
 def _visible(query: Query) -> tuple[list[str], list[Any]]:
@@ -294,4 +287,5 @@ def stats(connection: sqlite3.Connection, tenant: str, *, log_bytes: int) -> Sto
         bytes=pages * page_size + log_bytes,
         schema=schema,
         space=None if in_use is None else in_use.space,
+        vector_bytes=vectors.size(connection),
     )

@@ -87,15 +87,9 @@ def insert(connection: sqlite3.Connection, space: Space, *, active: bool) -> int
     )
 
 
-def generation(connection: sqlite3.Connection) -> int:
-    """How often entries that were in use were replaced."""
-    [count] = connection.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
-    return int(count)
-
-
 def begin_generation(connection: sqlite3.Connection) -> None:
     """Tell the indexes that hold entries in use to read them again."""
-    connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+    connection.execute("UPDATE meta SET value = value + 1 WHERE key IN ('generation', 'stamp')")
 
 
 def mismatch(held: Space, asked: Space) -> ModelMismatch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -12,12 +12,26 @@ from typing import Final, Literal, TypeVar
 
 from perdure.errors import Closed, Unavailable
 from perdure.moments import micros
-from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, StoreStats
+from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, Stand, StoreStats
 from perdure.stores import sqlfilters
-from perdure.stores.sqlite import backup, check, commit, erase, exports, jobs, read, reindex, spaces, workers
+from perdure.stores.sqlite import (
+    backup,
+    check,
+    commit,
+    erase,
+    exports,
+    jobs,
+    read,
+    reindex,
+    spaces,
+    standing,
+    vectors,
+    workers,
+)
 from perdure.stores.sqlite.connection import Opener, explained, identify
 from perdure.stores.sqlite.identity import Identity
 from perdure.stores.sqlite.migrations import scripts, upgrade
+from perdure.stores.sqlite.news import Mark, News, look
 from perdure.stores.sqlite.watch import Watch
 from perdure.stores.sqlite.workers import Crew, Outcome, Serve, group_commit, plainly, snapshot
 from perdure.types import Change, Memory, Partition, Scope, Turn
@@ -88,15 +102,28 @@ class SqliteStore:
 
     async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
         """What came after `since`; with `known_at`, all rows that were current then."""
-        space, mark = self._use.space, self._use.watch.version()
-        delta = await self._read(
+        space = self._use.space
+        delta, stamp = await self._look(
             lambda c: read.load(c, partition, since=since, known_at=known_at, space=space)
         )
-        return replace(delta, mark=mark)
+        return replace(delta, stand=replace(delta.stand, mark=Mark(partition, stamp)))
 
     def stands(self, mark: object) -> bool:
-        """Whether no process committed anything since the load that gave this mark."""
-        return self._use.is_open and mark is not None and self._use.watch.version() == mark
+        """Whether nobody has changed the partition since the load that gave this mark, as far as is known."""
+        use = self._use
+        return use.is_open and isinstance(mark, Mark) and use.news.stands(mark, use.watch.version())
+
+    async def identity(self) -> str:
+        """The random name that the file got when it was made."""
+        return await self._read(standing.identity)
+
+    async def standing(self, partitions: Sequence[Partition]) -> list[Stand]:
+        """How far each has come."""
+        stands, stamp = await self._look(lambda c: standing.standing(c, partitions))
+        return [
+            replace(stand, mark=Mark(partition, stamp))
+            for partition, stand in zip(partitions, stands, strict=True)
+        ]
 
     async def read(self, partition: Partition, ords: Sequence[int]) -> list[Memory]:
         """The versions with these row numbers, in the order asked."""
@@ -131,7 +158,8 @@ class SqliteStore:
     ) -> Erased:
         """Remove the words from the file and from its log."""
         removed = await self._write(lambda c: erase.erase(c, tenant, memory_ids, at=at, reason=reason))
-        return Erased(removed=removed, log_truncated=await self._remove_traces())
+        done = await self._remove_traces()
+        return Erased(removed=removed.rows, log_truncated=done, partitions=removed.partitions)
 
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, from the file and from its log."""
@@ -195,6 +223,16 @@ class SqliteStore:
         """Note how an attempt ended."""
         return await self._write(lambda c: jobs.keep(c, job))
 
+    async def cached_vectors(self, tenant: str, names: Sequence[str]) -> tuple[list[bytes | None], int]:
+        """What there is for each name, and the number of erasures so far."""
+        return await self._read(lambda c: vectors.cached(c, tenant, names))
+
+    async def cache_vectors(
+        self, tenant: str, made: Mapping[str, bytes], *, erasures: int, max_bytes: int
+    ) -> None:
+        """Keep vectors by names, unless something was erased since `erasures`."""
+        await self._write(lambda c: vectors.cache(c, tenant, made, erasures=erasures, max_bytes=max_bytes))
+
     async def claim(
         self, tenant: str, kinds: Sequence[str], *, worker: str, now: datetime, until: datetime, limit: int
     ) -> list[Job]:
@@ -251,6 +289,17 @@ class SqliteStore:
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._check_open()
         return await self._use.readers.do(work)
+
+    async def _look(self, work: Callable[[sqlite3.Connection], T]) -> tuple[T, int]:
+        """Read, and take in which partitions have changed meanwhile; the others need not be read again.
+
+        With the result comes the stamp of the newest change in it.
+        """
+        news, version = self._use.news, self._use.watch.version()
+        known = news.stamp
+        result, told = await self._read(lambda c: (work(c), look(c, known)))
+        news.take(version, told)
+        return result, told.stamp
 
     def _check_open(self) -> None:
         if not self._use.is_open:
@@ -317,6 +366,7 @@ class _Use:
     watch: Watch
     space: Space | None = None
     is_open: bool = False
+    news: News = field(default_factory=News)
     traces: _Traces = field(default_factory=_Traces)
 
 

@@ -6,9 +6,12 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from typing import TypeAlias
 
 from perdure.errors import StoreError
 from perdure.stores.sqlite.workers import close_at_fork
+
+Version: TypeAlias = tuple[int, int]
 
 
 class Watch:
@@ -23,7 +26,7 @@ class Watch:
         self.lock = threading.Lock()
         close_at_fork(self)
 
-    def version(self) -> tuple[int, int] | None:
+    def version(self) -> Version | None:
         """Differs from an earlier answer when any process committed in between; None when it cannot be told at once."""
         if self._pid != os.getpid():
             return None

@@ -5,6 +5,7 @@ class TestMyStore(StoreConformance, DurableConformance):
         return MyStore(path=folder / "memory")
 """
 
+from perdure.testing.store.caching import StandingConformance, VectorCacheConformance
 from perdure.testing.store.machine import AgreementConformance
 from perdure.testing.store.powers import (
     BackupConformance,
@@ -22,5 +23,7 @@ __all__ = [
     "DurableConformance",
     "ExportConformance",
     "ReindexConformance",
+    "StandingConformance",
     "StoreConformance",
+    "VectorCacheConformance",
 ]

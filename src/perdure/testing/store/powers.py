@@ -362,17 +362,17 @@ class ReindexConformance(Play):
             before = await store.load(ALICE.partition)
             await power.prepare(SPACE, [(ALICE.partition, memory.ord, entry("in use"))])
             told = await store.load(ALICE.partition, since=before.head)
-            assert (told.head, told.generation != before.generation) == (before.head, True)
+            assert (told.head, told.stand.generation != before.stand.generation) == (before.head, True)
             await power.prepare(new, [(ALICE.partition, memory.ord, entry("beside"))])
             beside = await store.load(ALICE.partition, since=before.head)
-            assert beside.generation == told.generation
+            assert beside.stand.generation == told.stand.generation
             assert await power.activate(new) == 0
             switched = await store.load(ALICE.partition, since=before.head)
-            assert switched.generation != told.generation
+            assert switched.stand.generation != told.stand.generation
             assert await power.activate(new) == 0
-            assert (await store.load(ALICE.partition)).generation == switched.generation
+            assert (await store.load(ALICE.partition)).stand.generation == switched.stand.generation
             unknown = await store.load(BOB.partition)
-            assert unknown.generation == switched.generation
+            assert unknown.stand.generation == switched.stand.generation
 
         self.play(tmp_path, scenario)
 

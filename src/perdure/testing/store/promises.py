@@ -80,7 +80,7 @@ class StoreConformance(Jobs, Questions):
     def test_a_mark_stands_no_more_after_any_change(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
             async def mark() -> object:
-                return (await store.load(ALICE.partition, since=0)).mark
+                return (await store.load(ALICE.partition, since=0)).stand.mark
 
             held = await mark()
             memory = await add(store, "tea")

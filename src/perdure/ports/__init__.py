@@ -158,6 +158,23 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """How far a partition has come: as long as two of these are equal, a search in it finds the same."""
+
+    head: int
+    """The sequence of the last change."""
+    generation: int = 0
+    """Differs from an earlier one when entries were made again meanwhile: then an index is to be loaded from the
+    beginning."""
+    token: str = ""
+    """Tells the same head of two copies of a store apart that went different ways."""
+    erasures: int = field(default=0, compare=False)
+    """Of the whole store: when there are more of them, words are to be forgotten."""
+    mark: object = field(default=None, compare=False)
+    """For `Store.stands`; nobody else's business."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
     """What came to a partition's index after a sequence, read in one snapshot.
 
@@ -165,14 +182,15 @@ class Delta:
     the `ord`s retired or erased after it (of rows that the reader may hold).
     """
 
-    head: int
+    stand: Stand
+    """How far the partition had come in the snapshot."""
     rows: Sequence[EntryRow] = ()
     dead: Sequence[int] = ()
-    generation: int = 0
-    """Differs from an earlier answer's when entries were made again meanwhile: then what the reader holds is stale,
-    and has to be loaded from the beginning."""
-    mark: object = None
-    """For `Store.stands`; nobody else's business."""
+
+    @property
+    def head(self) -> int:
+        """The sequence of the last change."""
+        return self.stand.head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +223,8 @@ class Erased:
     log_truncated: bool
     """False when another reader held the log or the file could not be rewritten: the words may be in the free space
     of the file or in its log. It is tried again after later writes and when the store is opened."""
+    partitions: tuple[Partition, ...] = ()
+    """Where something was removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +239,8 @@ class StoreStats:
     bytes: int
     schema: int
     space: Space | None
+    vector_bytes: int = 0
+    """Of those that a `VectorCache` holds; they are among the `bytes`."""
 
 
 class Export(NamedTuple):
@@ -392,6 +414,40 @@ class Checks(Protocol):
         ...
 
 
+@runtime_checkable
+class Standing(Protocol):
+    """A store that tells quickly how far partitions have come, so that answers can be cached and are exact."""
+
+    async def identity(self) -> str:
+        """A random name that it got when it was made; copies of it have the same."""
+        ...
+
+    async def standing(self, partitions: Sequence[Partition]) -> list[Stand]:
+        """How far each has come, as a `load` would tell it, all in one snapshot."""
+        ...
+
+
+@runtime_checkable
+class VectorCache(Protocol):
+    """A store that keeps vectors of any texts, so that a service is not asked for them again.
+
+    They are no part of the truth: an erasure or a reset removes all of the tenant's, in the same transaction.
+    """
+
+    async def cached_vectors(self, tenant: str, names: Sequence[str]) -> tuple[list[bytes | None], int]:
+        """What there is for each name, and the number of erasures so far, to be given back with what is kept."""
+        ...
+
+    async def cache_vectors(
+        self, tenant: str, made: Mapping[str, bytes], *, erasures: int, max_bytes: int
+    ) -> None:
+        """Keep vectors by names, unless something was erased since `erasures`; the oldest go when there are too many.
+
+        Args:
+            max_bytes: of all tenants' together.
+        """
+
+
 class Embedder(Protocol):
     """Texts to vectors of unit length."""
 
@@ -420,6 +476,16 @@ class Calibrated(Protocol):
     @property
     def nearness(self) -> float:
         """How much nearer, as a difference of cosines, a text is to what it is about than to such things on average."""
+        ...
+
+
+@runtime_checkable
+class InProcess(Protocol):
+    """An embedder that computes in this process: others can keep nothing for it that it could not make as quickly."""
+
+    @property
+    def at_once(self) -> int:
+        """How many calls it computes at the same time, each on a core of its own."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""Caches: in this process, and shared by several."""

@@ -1,0 +1,27 @@
+"""What the tests of several rooms share: servers."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from perdure.testing.servers import RedisServer
+
+
+@pytest.fixture(scope="session")
+def _redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(_redis: RedisServer) -> RedisServer:
+    """A Redis for one test, empty."""
+    _redis.ask("FLUSHALL")
+    return _redis
+
+
+@pytest.fixture(scope="session")
+def falkordb_server() -> Iterator[RedisServer]:
+    """A Redis with FalkorDB in it, for all tests; its vector sets are Redis 8's own."""
+    with RedisServer(falkordb=True) as server:
+        yield server
