@@ -281,11 +281,10 @@ class InMemoryStore:
                     shelf.turns[memory_id] = replace(turn, text="", speaker=None, attachments=())
                     self._erased.add((tenant, memory_id))
                     removed["turns"] += 1
-                before = removed["memories"]
                 _erase(shelf, memory_id, at, reason, removed)
-                if removed["memories"] > before:  # a model may have been shown it for any of them
-                    shelf.jobs = {i: replace(j, answer=None, error=None) for i, j in shelf.jobs.items()}
-        for shelf in self._of(tenant).values():
+        for partition, shelf in self._of(tenant).items():
+            if shelf.seq > before[partition]:  # a model may have been shown it for any of them
+                shelf.jobs = {i: replace(j, answer=None, error=None) for i, j in shelf.jobs.items()}
             removed["jobs"] += self._erase_jobs(shelf, tenant)
         if any(removed.values()):
             self._forget_vectors(tenant)
