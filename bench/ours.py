@@ -94,7 +94,7 @@ async def opened(
     job: Job, *, name: str = "memory", embedder: GivenVectors | None = None
 ) -> AsyncIterator[Engine]:
     """A memory in a file of the job's, with the bench's embedder."""
-    made = {**parts(Config.of({"store": store(job, name)})), "embedder": embedder or InProcessVectors()}
+    made = {**parts(Config.of(plain(job, name))), "embedder": embedder or InProcessVectors()}
     async with Engine(**made) as memory:
         yield memory
 
@@ -102,6 +102,11 @@ async def opened(
 def store(job: Job, name: str = "memory") -> dict[str, str]:
     """The configuration of a store in the job's directory."""
     return {"provider": "sqlite", "path": str(job.directory / f"{name}.db")}
+
+
+def plain(job: Job, name: str = "memory") -> dict[str, Any]:
+    """The configuration of a memory without caches: a search is to be a search, also when it is repeated."""
+    return {"store": store(job, name), "settings": {"cache_bytes": 0, "vector_cache_bytes": 0}}
 
 
 async def fill(memory: Engine, rows: Iterable[workload.Row]) -> None:
@@ -303,7 +308,7 @@ async def learn(job: Job) -> AsyncGenerator[Figures, None]:
     embedder = GivenVectors(latency=EMBED_SECONDS)
     with fake_openai(latency=LLM_SECONDS) as url:
         llm = OpenAIModel(model="fake", base_url=url, concurrency=200)
-        made = {**parts(Config.of({"store": store(job)})), "embedder": embedder, "llm": llm}
+        made = {**parts(Config.of(plain(job))), "embedder": embedder, "llm": llm}
         async with Engine(**made) as memory:
             await memory.add("A first one.", user_id="warm")
             yield {}
@@ -413,7 +418,7 @@ WRITES = 50
 async def scope(job: Job) -> AsyncGenerator[Figures, None]:
     """One user with very many memories, and the model that every installation has."""
     rows = workload.rows(job.rows, users=1)
-    async with AsyncMemory.from_config({"store": store(job)}) as memory:
+    async with AsyncMemory.from_config(plain(job)) as memory:
         await fill(memory, rows)
         yield {}
         for number in count():
@@ -465,7 +470,7 @@ async def _beside_a_writer(
 
 async def write_many(job: Job, seed: str) -> None:
     """The writer beside: ready when its model is loaded, then one memory every 10 ms at most."""
-    async with AsyncMemory.from_config({"store": store(job)}) as memory:
+    async with AsyncMemory.from_config(plain(job)) as memory:
         await memory.add(f"Writer {seed} is ready.", user_id="another", infer=False)
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
@@ -485,7 +490,7 @@ async def _first_touches(job: Job) -> Figures:
 
 async def touch(job: Job, before: str) -> None:
     """A new process that searches the big scope, after another one if `before` names it, and tells the milliseconds."""
-    async with AsyncMemory.from_config({"store": store(job)}) as memory:
+    async with AsyncMemory.from_config(plain(job)) as memory:
         if before:
             await memory.search("What was said?", user_id=before)
         [took] = await each_ms([_searching(memory, "Where did the trip to the mountains start?", SCOPE)])

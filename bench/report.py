@@ -208,7 +208,8 @@ called through `AsyncMemory` unless said otherwise; mem0ai through `Memory`, its
 through `AsyncMemory`, with Qdrant in-process as it installs itself (words are then not searched) and its telemetry
 off. "Engine only" and "in-process" mean that the embedder is a function that takes no time worth naming; for mem0ai its
 OpenAI client is replaced by such a function. Its stores for searching are filled straight through its vector store.
-"Serving" is a process that opens a filled store and searches all of it. A new process finds the file in the
+Perdure's caches are off but for the lines that are about them: there every user has three
+questions of their own, the first of which is asked most. "Serving" is a process that opens a filled store and searches all of it. A new process finds the file in the
 operating system's cache.
 """
 
