@@ -255,6 +255,7 @@ def test_a_worker_from_the_command_line_does_what_others_left(server, config, tm
     )
     program = "from perdure.cli import main; main()"
     command = [sys.executable, "-c", program, "worker", "--config", str(file)]
+    Memory(config()).stats()  # there is a store
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
         assert "Working" in worker.stderr.readline()
         with Memory(config(background=False)) as memory:

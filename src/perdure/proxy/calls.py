@@ -101,7 +101,9 @@ class Manner:
     def ours(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call that are the memory's."""
         names = (*OURS, "metadata") if self.takes_metadata else OURS
-        return {name: arguments[name] for name in names if name in arguments}
+        return {
+            name: arguments[name] for name in names if name in arguments and not _left_out(arguments[name])
+        }
 
     def understood(self, arguments: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
         """The memory's part of a call, and the chat's.
@@ -130,6 +132,11 @@ class Manner:
             top_k=self.top_k if top_k is None and limit is None else top_k,
             limit=limit,
         ), chat
+
+
+def _left_out(value: object) -> bool:
+    """Whether an argument says nothing: OpenAI's helpers hand on a placeholder of theirs for what they were not given."""
+    return not value and type(value).__module__.partition(".")[0] == "openai"
 
 
 def _metadata(value: object) -> Mapping[str, Any]:
