@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},
     # of the engine, how memories in a prompt are recognised; all else by the verbs
     "compat": VALUES | {"config", "memory", "proxy"},
+    "__main__": {"cli"},
     "cli": VALUES
     | {"assemble", "config", "engine", "evaluate", "memory", "perdure", "stores", "transcripts"},
     # of the stores, what is done to a file that no memory has open: putting a backup in its place

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from perdure import AsyncMemory, Memory
-from perdure.errors import ConfigurationError, InvalidInput, NotFound
+from perdure.errors import ConfigurationError, Conflict, InvalidInput, NotFound
 from perdure.testing.models import Fault, ModelServer
 
 SOON = 30
@@ -255,6 +255,7 @@ def test_a_worker_from_the_command_line_does_what_others_left(server, config, tm
     )
     program = "from perdure.cli import main; main()"
     command = [sys.executable, "-c", program, "worker", "--config", str(file)]
+    Memory(config()).stats()  # there is a store
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
         assert "Working" in worker.stderr.readline()
         with Memory(config(background=False)) as memory:
@@ -266,3 +267,129 @@ def test_a_worker_from_the_command_line_does_what_others_left(server, config, tm
             done = subprocess.run([*command, "--once"], check=False, capture_output=True, text=True)
             assert (done.returncode, "0 pending" in done.stdout) == (0, True)
             assert sorted(texts(memory.get_all(user_id="ann"))) == ["Ann: coffee", "Ann: tea"]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_what_is_erased_while_the_model_answers_is_not_learned_from_its_context(server, config, wait):
+    with Memory(config(close_wait=0)) as memory:
+        before = memory.add("I live in Quito.", user_id="ann", infer=False)["results"][0]["id"]
+        server.answers({"facts": [fact("Ann likes it in Quito.")], "relations": []})
+        adding = threading.Thread(target=lambda: memory.add("We like it there.", user_id="ann", wait=wait))
+        with server.held():
+            asked = len(server.seen)
+            adding.start()
+            server.wait_for(asked + 1)
+            memory.erase(before)
+        adding.join(SOON)
+        until(lambda: memory.pending()[0]["error"])
+        assert "erased meanwhile" in memory.pending()[0]["error"]
+        assert "Quito" not in str(memory.get_all(user_id="ann", show_all=True))
+        server.answers({"facts": [fact("Ann likes it there.")], "relations": []})
+        assert memory.retry()["pending"] == 0
+        assert texts(memory.get_all(user_id="ann")) == ["Ann likes it there."]
+
+
+def test_the_raw_answer_of_a_pending_job_does_not_keep_what_is_erased(server, config, tmp_path):
+    with Memory(config(background=False)) as memory:
+        before = memory.add("I live in Tunis.", user_id="ann", infer=False)["results"][0]["id"]
+        server.answers("As said before she lives in Tunis, cannot tell more")
+        memory.add("We like it there.", user_id="ann")
+        assert "Tunis" in memory.pending()[0]["answer"]
+        memory.erase(before)
+        assert memory.pending()[0]["answer"] is None
+        with server.held():
+            asked = len(server.seen)
+            second = memory.add("I live in Lima.", user_id="ann", infer=False)["results"][0]["id"]
+            server.answers("Lima, as she said")
+            adding = threading.Thread(target=lambda: memory.add("It is warm there.", user_id="ann"))
+            adding.start()
+            server.wait_for(asked + 1)
+            memory.erase(second)
+        adding.join(SOON)
+        assert [job["answer"] for job in memory.pending()] == [None, None]
+    assert b"Lima" not in (tmp_path / "m.db").read_bytes()
+
+
+@pytest.mark.parametrize("gone", ["reset", "delete_all", "erase"])
+def test_what_is_gone_while_it_is_learned_again_stays_gone(server, config, gone):
+    with Memory(config()) as memory, Memory(config()) as other:
+        turn = memory.add("I own a boat in Malta.", user_id="ann", infer=False)["results"][0]["id"]
+        failed: list[Exception] = []
+
+        def again() -> None:
+            try:
+                memory.reextract(user_id="ann", apply=True)
+            except Conflict as error:
+                failed.append(error)
+
+        learning = threading.Thread(target=again)
+        with server.held():
+            asked = len(server.seen)
+            learning.start()
+            server.wait_for(asked + 1)
+            if gone == "erase":
+                other.erase(turn)
+            else:
+                getattr(other, gone)(**({"user_id": "ann"} if gone == "delete_all" else {}))
+        learning.join(SOON)
+        assert failed
+        assert memory.get_all(user_id="ann", show_all=True)["results"] == []
+
+
+def test_a_procedure_of_messages_that_are_deleted_meanwhile_is_not_written_down(server, config):
+    with Memory(config()) as memory:
+        server.answers("Goal: fly to Chad.")
+        adding = threading.Thread(
+            target=lambda: memory.add("Fly to Chad", user_id="ann", memory_type="procedural_memory")
+        )
+        with server.held():
+            adding.start()
+            server.wait_for(1)
+            memory.delete_all(user_id="ann")
+        adding.join(SOON)
+        memory.retry()
+        assert memory.get_all(user_id="ann", show_all=True)["results"] == []
+        assert memory.pending() == []
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_callback_that_would_end_its_thread_ends_nothing(server, config, caplog, error):
+    called = threading.Event()
+
+    def tell(event: Any) -> None:
+        called.set()
+        raise error
+
+    with Memory(config()) as memory:
+        memory.add("tea", user_id="ann", wait=False, callback=tell)
+        assert called.wait(SOON)
+        memory.add("coffee", user_id="ann", wait=False)
+        assert memory.flush(timeout=SOON) == {"pending": 0, "failed": 0}
+    assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []
+    assert f"the callback of an add failed: {error.__name__}" in caplog.text
+
+
+def test_a_callback_may_be_an_object_that_is_called_asynchronously(server, config):
+    heard = threading.Event()
+
+    class Tell:
+        async def __call__(self, event: Any) -> None:
+            await asyncio.sleep(0)
+            heard.set()
+
+    with Memory(config()) as memory:
+        memory.add("tea", user_id="ann", wait=False, callback=Tell())
+        assert heard.wait(SOON)
+
+
+def test_a_loop_that_ends_gives_back_what_nobody_closed(server, config):
+    async def leave() -> str:
+        memory = AsyncMemory(config())
+        added = await memory.add("tea", user_id="ann", wait=False)
+        await asyncio.to_thread(server.wait_for, 1)
+        return added["event_id"]
+
+    with server.held():
+        event_id = asyncio.run(leave())
+        with Memory(config(background=False)) as memory:
+            assert memory.event(event_id)["status"] == "PENDING"

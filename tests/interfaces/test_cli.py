@@ -698,3 +698,29 @@ def test_categories_are_counted(answer, perdure):
     remember(answer, "I am allergic to cashews", "-c", "health")
     assert answer("categories", "--user", "maya") == {"health": 1}
     assert "health" in perdure("categories")[1]
+
+
+def test_a_context_without_room_says_so(perdure, answer):
+    remember(answer)
+    for command in (["context", "Who is Biscuit?"], ["profile"]):
+        code, out, err = perdure(*command, "-u", "maya", "--budget", "5")
+        assert (code, out) == (0, "")
+        assert "no room" in err
+        assert "--budget" in err
+
+
+@pytest.mark.parametrize(
+    "command", [["worker", "--once"], ["worker"], ["pending"], ["event", "x"], ["retry"]]
+)
+def test_what_adds_have_left_makes_no_store(perdure, tmp_path, command):
+    code, out, err = perdure(*command, "--path", str(tmp_path / "nothing.db"))
+    assert (code, out) == (2, "")
+    assert "there is no store at" in " ".join(err.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_package_itself_is_the_command_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "perdure", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == __version__

@@ -328,6 +328,9 @@ def test_a_store_that_was_moved_still_learns_what_it_owes(server, make, tmp_path
         counts = new.import_records(exported)["imported"]
         assert (counts["jobs"], counts["new"]) == (1, len(exported))
         assert new.pending() == old.pending()
+        job = next(record for record in exported if record["type"] == "job")
+        left_out = {**job, "id": "elsewhere", "turns": ["nowhere"]}
+        assert new.import_records([left_out])["imported"] == dict.fromkeys(counts, 0)
         assert new.import_records(exported)["imported"]["new"] == 0
         server.answers(facts(fact("Ann lives in Bonn.")))
         for memory in (new, old):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.error
+import urllib.request
 from dataclasses import replace
 
 import pytest
@@ -590,3 +592,18 @@ def test_a_server_that_stopped_lets_nobody_hang():
             await llm.aclose()
 
         asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1beta/models/m:generateContent"])
+@pytest.mark.parametrize(
+    "body", [b'{"messages": 5, "contents": 5}', b"[]", b"{", b'{"messages": "hi", "contents": "hi"}']
+)
+def test_a_server_for_tests_refuses_what_it_cannot_understand(path, body):
+    with ModelServer("x") as server:
+        request = urllib.request.Request(server.url + path, data=body)  # loopback
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request)
+        with refused.value as answer:
+            assert answer.code == 400
+            assert "cannot be understood" in json.load(answer)["error"]["message"]
+        assert server.seen == []

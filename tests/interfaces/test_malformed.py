@@ -219,6 +219,11 @@ PARTLY: Mapping[str, tuple[str, list[str], str]] = {
     "a memory less than none": (answer(fact(action="update", memory=-1), EATS), BOTH, "not shown"),
     "a memory as a list": (answer(fact(action="confirm", memory=[1]), EATS), BOTH, "not shown"),
     "the same three times": (answer(SPEAKS, SPEAKS, SPEAKS), BOTH[:1], "says so already"),
+    "facts without words": (
+        answer(SPEAKS, fact("..."), fact("\u200b"), fact("\x1b[31m\x1b[0m"), fact("\u202e"), EATS),
+        BOTH,
+        "fact 5: text holds no letter",
+    ),
     "a relation of nothing": (answer(SPEAKS, EATS, relations=[{**RELATION, "fact": 3}]), BOTH, "relation 1"),
     "a relation that is none": (answer(SPEAKS, EATS, relations=[1, "x", []]), BOTH, "relation 3"),
     "a relation with half a pair": (

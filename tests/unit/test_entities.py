@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -381,3 +382,26 @@ def test_the_neighbourhood_of_one_ends_at_its_depth():
 def test_a_first_name_that_is_nobodys_means_all_that_begin_with_it():
     whole = graph(talk("We met Ann Smith.", "We met Ann Jones."))
     assert set(chosen(whole, "ann", depth=0, most=50).entities) == {"ann smith", "ann jones"}
+
+
+@pytest.mark.parametrize(
+    "unit", ["x", "A.", "a/", "/a.", "@", "a@", ".", "`a", "iVBORw0KGgo", "漢A", "_"], ids=ascii
+)
+def test_one_long_word_is_read_in_linear_time(unit):
+    text = (unit * 262_144)[:262_144]
+    started = time.perf_counter()
+    graph([said(text)])
+    assert time.perf_counter() - started < 10  # in quadratic time it takes minutes
+
+
+def test_addresses_and_paths_are_no_names_wherever_they_begin():
+    text = "Ann wrote (to Bob@Example.org, from Src/Main.Py) about a/B, \\Host and ../Cy. Zed@"
+    assert [token.text for token in read(text).tokens] == [
+        "Ann",
+        "wrote",
+        "to",
+        "from",
+        "about",
+        "and",
+        "Zed",
+    ]

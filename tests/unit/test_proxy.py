@@ -295,3 +295,9 @@ def test_a_delegate_passes_for_the_other_but_for_what_is_its_own():
     assert theirs.b == 3
     with pytest.raises(AttributeError):
         made.c  # noqa: B018  # looking is the test
+
+
+@pytest.mark.parametrize("wrong", [5, "red", [("a", 1)], True, 0, ""])
+def test_metadata_that_is_none_is_refused_when_a_client_is_made(wrong):
+    with pytest.raises(InvalidInput, match=r"metadata is a .*: give a dictionary"):
+        Manner.of({"user_id": "z", "metadata": wrong}, takes_metadata=False)

@@ -176,6 +176,12 @@ def test_every_field_is_examined() -> None:
     assert examined == known - NOT_TOLD
 
 
+@pytest.mark.parametrize("kind", ["mine", "", 5, None, "FACTS"])
+def test_a_job_that_nobody_can_do_is_refused_by_line(kind: object) -> None:
+    with pytest.raises(InvalidInput, match="line 3: kind"):
+        from_record(record_of(JOB, kind=kind), "t", 3)
+
+
 def test_a_job_is_told_without_who_works_on_it() -> None:
     leased = replace(JOB, worker="one", leased_until=WHEN)
     assert record_of(leased) == record_of(JOB)

@@ -96,3 +96,19 @@ def test_no_value_is_echoed_whole(take: Callable[[Any], object], value: object) 
 def test_a_home_that_nobody_has_is_no_place() -> None:
     with pytest.raises(InvalidInput, match="give the name of a file"):
         requests.file_path("~nobody-has-this-name/x")
+
+
+@pytest.mark.parametrize("wrong", [10**400, 1e300, float("inf"), float("nan"), -1, True, "5", None])
+def test_a_time_that_no_clock_counts_is_refused_in_words(wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"timeout=.*seconds"):
+        requests.seconds(wrong, "timeout")
+
+
+@pytest.mark.parametrize("wrong", [5, float("nan"), True, print, "01ARZ3NDEKTSV4RRFFQ69G5FAV", {"id": 1}])
+def test_ids_of_memories_are_a_list(wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match="memory_ids is not a list: give a list"):
+        requests.identifiers(wrong)
+    with pytest.raises(InvalidInput, match="give the id of a memory"):
+        requests.identifiers(["a", 5])
+    assert requests.identifiers(["a ", "b"]) == {"a", "b"}
+    assert requests.identifiers(None) is None

@@ -24,7 +24,7 @@ app = typer.Typer()
 @app.command(rich_help_panel=PANEL)
 def pending(path: StorePath = None, config: ConfigFile = None, machine: Json = False) -> None:
     """Show what is still to be done after adds, and why it was not."""
-    output.say(machine, call(Where(path, config), lambda memory: memory.pending()), views.pending)
+    output.say(machine, call(Where(path, config).existing(), lambda memory: memory.pending()), views.pending)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -42,7 +42,7 @@ def retry(
     The exit code is 5 when some of it is pending still.
     """
     with output.progress("Learning", machine=machine):
-        done = call(Where(path, config), lambda memory: memory.retry(event_id))
+        done = call(Where(path, config).existing(), lambda memory: memory.retry(event_id))
     output.say(machine, done, views.retried)
     if done["pending"]:
         raise typer.Exit(5)
@@ -56,7 +56,9 @@ def event(
     machine: Json = False,
 ) -> None:
     """Show what has become of an add."""
-    output.say(machine, call(Where(path, config), lambda memory: memory.event(event_id)), views.event)
+    output.say(
+        machine, call(Where(path, config).existing(), lambda memory: memory.event(event_id)), views.event
+    )
 
 
 @app.command(rich_help_panel=PANEL)
@@ -72,7 +74,7 @@ def worker(
     It ends with Ctrl-C or SIGTERM, and leaves what it has not done to others. With --once the exit code is 5 when
     something is pending still.
     """
-    where = Where(path, config)
+    where = Where(path, config).existing()
     if once:
         left = call(where, lambda memory: memory.flush())
         output.say(machine, left, views.flushed)

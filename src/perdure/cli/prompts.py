@@ -90,7 +90,8 @@ def context(
         output.say_json(made)
     else:
         text = made["context"]
-        _give(text if isinstance(text, str) else json.dumps(text, ensure_ascii=False) if text else "")
+        shown = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False) if text else ""
+        _give(shown, made["omitted"])
 
 
 @app.command(rich_help_panel=PANEL)
@@ -121,12 +122,15 @@ def profile(
     if machine:
         output.say_json(made)
     else:
-        _give(made["text"])
+        _give(made["text"], made["omitted"])
 
 
-def _give(text: str) -> None:
+def _give(text: str, omitted: int) -> None:
     """The text as it is, in lines of its own: a terminal's width must not break what goes into a prompt."""
     if text:
         sys.stdout.write(f"{text}\n")
+    elif omitted:
+        told = f"There is no room for any of {omitted} memories: give a larger --budget."
+        output.err().print(output.line((told, "dim")))
     else:
         output.err().print(output.line(("Nothing is remembered about that.", "dim")))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from perdure.errors import InvalidInput
 
@@ -51,6 +51,18 @@ class Where:
         if self.settings().store.provider != "sqlite":
             return []
         return [Path(f"{self.file()}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
+
+    def existing(self) -> Self:
+        """The same, for commands that have nothing to do where nothing was ever stored.
+
+        Raises:
+            InvalidInput: there is no such file, and none is made.
+        """
+        if self.settings().store.provider == "sqlite" and not self.file().exists():
+            raise InvalidInput(
+                f"there is no store at {self.file()}: give the --path or --config of one that is there"
+            )
+        return self
 
 
 def call(where: Where | Config, verb: Callable[[AsyncMemory], Awaitable[R]]) -> R:

@@ -114,7 +114,7 @@ class Keeping(Prompting):
             dry_run: only tell what would be retired.
         """
         wanted = _flaws(kinds)
-        chosen = None if memory_ids is None else {requests.identifier(one) for one in memory_ids}
+        chosen = requests.identifiers(memory_ids)
         asked = self._reach(ids(user_id, agent_id, app_id, run_id), filters)
         await self._open()
         look = await self._look(asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
+from numbers import Real
 from typing import Any, TypeVar, get_args
 
 from perdure.arguments import verb
@@ -220,4 +221,16 @@ def _budget(value: object) -> int:
 def _counter(count: Count | None) -> Count:
     if count is not None and not callable(count):
         raise InvalidInput("count_tokens is no function: give one that tells how many tokens a text has")
-    return count or estimated_tokens
+    return estimated_tokens if count is None else partial(_counted, count)
+
+
+def _counted(count: Count, text: str) -> int:
+    """What a caller's function says; what goes wrong in it is the caller's to mend."""
+    asked = "give a function that takes a text and answers how many tokens it has"
+    try:
+        tokens = count(text)
+    except Exception as error:
+        raise InvalidInput(f"count_tokens failed with {type(error).__name__}: {asked}") from error
+    if not isinstance(tokens, Real) or not tokens >= 0:
+        raise InvalidInput(f"count_tokens answered with a {type(tokens).__name__}: {asked}")
+    return tokens

@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field, asdict, fields, replace
 from datetime import datetime
 from typing import Any, TypeAlias, get_args
 
+from perdure.engine.ingest import FACTS, PROCEDURE, VECTORS
 from perdure.engine.messages import ROLES, clean, json_copy
 from perdure.engine.scoping import IDS, scope_of
 from perdure.errors import InvalidInput
@@ -274,7 +275,7 @@ _READERS: dict[str, Reader] = {
 }
 """How each field is read; one name means one thing in all types but jobs."""
 _OF_JOBS: dict[str, Reader] = {
-    "kind": _id,
+    "kind": _one_of(FACTS, PROCEDURE, VECTORS),
     "turns": _list_of(_id),
     "options": _object,
     "attempts": _count,

@@ -48,7 +48,8 @@ class Relearning(Background):
         Raises:
             MissingScope: nobody is named.
             ConfigurationError: there is no language model.
-            Conflict: somebody changed one of the facts meanwhile; what was stored before that stays.
+            Conflict: somebody changed one of the facts, or deleted a message, meanwhile; what was stored before that
+                stays.
         """
         asked = insist(self._reach(ids(user_id, agent_id, app_id, run_id), filters), "reextract")
         wish, learner = requests.wish(prompt, self._settings.max_text_bytes), self._model_at_hand()
@@ -61,7 +62,14 @@ class Relearning(Background):
             facts = [memory for memory in held if memory.scope == scope and memory.derived_by is not None]
             writes, new, gone = draft.difference(facts, [memories[turn.id] for turn in turns])
             if apply and writes:
-                batch = Batch(id=new_id(), partition=scope.partition, at=self._clock(), writes=tuple(writes))
+                batch = Batch(
+                    id=new_id(),
+                    partition=scope.partition,
+                    at=self._clock(),
+                    writes=tuple(writes),
+                    needs=tuple({source for memory in new for source in memory.sources}),
+                    saw=tuple(turn.id for turn in turns),
+                )
                 await self._store.commit(batch)
             made["added"] += [memory_dict(memory) for memory in new]
             made["removed"] += [memory_dict(memory) for memory in gone]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +32,8 @@ KEEP = Keep()
 MAX_RESULTS = 100_000
 MAX_WHOLE = 2**63 - 1
 """The largest number that a store can count to."""
+MAX_SECONDS = 10**9
+"""Thirty years: who waits longer waits for ever, and no clock of a system counts beyond all numbers."""
 
 
 def moment(value: When | None, name: str, *, day_end: bool = False) -> datetime | None:
@@ -63,8 +64,8 @@ def count(value: object, name: str, *, most: int = MAX_WHOLE) -> int:
 
 def seconds(value: object, name: str) -> float:
     """A number of seconds from 0 on."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        raise InvalidInput(f"{name}={shown(value)}: give a number of seconds")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_SECONDS:
+        raise InvalidInput(f"{name}={shown(value)}: give a number of seconds, at most {MAX_SECONDS:,}")
     return float(value)
 
 
@@ -98,6 +99,17 @@ def identifier(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidInput(f"memory_id={shown(value)}: give the id of a memory, as results show it")
     return clean(value.strip(), "memory_id")
+
+
+def identifiers(values: object) -> frozenset[str] | None:
+    """Ids of memories; None when none are given."""
+    if values is None:
+        return None
+    if isinstance(values, str) or not isinstance(values, (Sequence, set, frozenset)):
+        raise InvalidInput(
+            "memory_ids is not a list: give a list of ids, as what clean(dry_run=True) found has them"
+        )
+    return frozenset(map(identifier, values))
 
 
 def file_path(value: object) -> Path:

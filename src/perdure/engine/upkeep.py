@@ -11,7 +11,19 @@ from perdure.engine.records import from_records, to_record
 from perdure.engine.redaction import Tally
 from perdure.engine.scoping import Reach
 from perdure.errors import InvalidInput, ModelUnavailable, Unavailable
-from perdure.ports import Checks, Embedder, Entry, Export, Exports, Query, Reindexes, Space, Store, StoreStats
+from perdure.ports import (
+    Checks,
+    Embedder,
+    Entry,
+    Export,
+    Exports,
+    Job,
+    Query,
+    Reindexes,
+    Space,
+    Store,
+    StoreStats,
+)
 from perdure.types import Memory, Partition
 
 PAGE = 500
@@ -120,7 +132,10 @@ async def imported(
     tenant: str,
     tally: Tally,
 ) -> dict[str, int]:
-    """Put exported records in as they were; answers how many of each kind were read and how many were new."""
+    """Put exported records in as they were; answers how many of each kind were read and how many were new.
+
+    Jobs that were left out, because none of their turns are there, count as not read.
+    """
     if not isinstance(store, Exports):
         raise InvalidInput(f"{type(store).__name__} cannot take an import")
     counts = {"turns": 0, "memories": 0, "changes": 0, "jobs": 0, "new": 0}
@@ -128,12 +143,24 @@ async def imported(
         page = [export._replace(record=tally.record(export.record)) for export in read]
         entries = await _entries(page, make)
         counts["new"] += await store.restore(page, entries)
+        left_out = await _without_turns(store, tenant, page)
         for export in page:
+            if export.record in left_out:
+                continue
             counts[_KINDS[type(export.record).__name__]] += 1
     return counts
 
 
 _KINDS = {"Turn": "turns", "Memory": "memories", "Change": "changes", "Job": "jobs"}
+
+
+async def _without_turns(store: Store, tenant: str, page: Sequence[Export]) -> list[Job]:
+    """The jobs on a page, now taken in, for which there is nothing to do here."""
+    jobs = [export.record for export in page if isinstance(export.record, Job)]
+    wanted = list(dict.fromkeys(turn for job in jobs for turn in job.turns))
+    turns = await store.turns(tenant, wanted) if wanted else []
+    there = {(turn.scope.partition, turn.id) for turn in turns}
+    return [job for job in jobs if there.isdisjoint((job.partition, turn) for turn in job.turns)]
 
 
 async def _entries(page: Sequence[Export], make: MakeEntries) -> list[Entry | None]:

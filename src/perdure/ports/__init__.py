@@ -131,6 +131,10 @@ class Batch:
     """What is to be done with the turns, later or by another process."""
     done: tuple[str, ...] = ()
     """The jobs that this batch is the result of; `Conflict` when one was done by somebody else."""
+    needs: tuple[str, ...] = ()
+    """Ids of memories of this partition that have to be current; `Conflict` when one was deleted meanwhile."""
+    saw: tuple[str, ...] = ()
+    """Ids of memories of this partition whose words this may repeat; `Conflict` when one was erased meanwhile."""
     key: str | None = None
     """Idempotency key: a second batch with the same key in the partition changes nothing.
 

@@ -78,8 +78,9 @@ class Manner:
         """Refuse what would look like a memory that fails.
 
         Raises:
-            InvalidInput: a time that is none.
+            InvalidInput: a time or metadata that is none.
         """
+        _metadata(self.metadata)
         seconds: object = self.recall_timeout
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
             raise InvalidInput(f"recall_timeout={shown(seconds)}: give a number of seconds greater than 0")
@@ -100,7 +101,9 @@ class Manner:
     def ours(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call that are the memory's."""
         names = (*OURS, "metadata") if self.takes_metadata else OURS
-        return {name: arguments[name] for name in names if name in arguments}
+        return {
+            name: arguments[name] for name in names if name in arguments and not _left_out(arguments[name])
+        }
 
     def understood(self, arguments: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
         """The memory's part of a call, and the chat's.
@@ -115,9 +118,7 @@ class Manner:
             raise MissingScope(
                 "nobody is named whose memory this is: give user_id, agent_id or run_id to the call, or to the client"
             )
-        metadata = given.get("metadata") or {}
-        if not isinstance(metadata, Mapping):
-            raise InvalidInput(f"metadata is a {type(metadata).__name__}: give a dictionary")
+        metadata = _metadata(given.get("metadata"))
         messages = _listed(chat.get("messages"))
         if messages is not None:
             chat["messages"] = messages  # a generator can be read only once
@@ -126,11 +127,24 @@ class Manner:
             ids=ids,
             question=question(messages or []),
             said=said(messages or []),
-            metadata={**(self.metadata or {}), **metadata} or None,
+            metadata={**_metadata(self.metadata), **metadata} or None,
             filters=given.get("filters") or self.filters,
             top_k=self.top_k if top_k is None and limit is None else top_k,
             limit=limit,
         ), chat
+
+
+def _left_out(value: object) -> bool:
+    """Whether an argument says nothing: OpenAI's helpers hand on a placeholder of theirs for what they were not given."""
+    return not value and type(value).__module__.partition(".")[0] == "openai"
+
+
+def _metadata(value: object) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"metadata is a {type(value).__name__}: give a dictionary")
+    return value
 
 
 def _ids(given: Mapping[str, Any], otherwise: Mapping[str, Any]) -> Ids:

@@ -87,6 +87,7 @@ class InMemoryStore:
             since = batch.key_since
             if since is None or (at >= since and not _has_ended(shelf, earlier)):
                 return replace(earlier, head=shelf.seq, repeated=True)
+        _refuse_changed(shelf, batch)
         self._check(shelf, batch)
         self._shelves[batch.partition] = shelf
         for turn in batch.turns:
@@ -281,7 +282,9 @@ class InMemoryStore:
                     self._erased.add((tenant, memory_id))
                     removed["turns"] += 1
                 _erase(shelf, memory_id, at, reason, removed)
-        for shelf in self._of(tenant).values():
+        for partition, shelf in self._of(tenant).items():
+            if shelf.seq > before[partition]:  # a model may have been shown it for any of them
+                shelf.jobs = {i: replace(j, answer=None, error=None) for i, j in shelf.jobs.items()}
             removed["jobs"] += self._erase_jobs(shelf, tenant)
         if any(removed.values()):
             self._forget_vectors(tenant)
@@ -327,13 +330,13 @@ class InMemoryStore:
         return [i for i, s in held.items() if not set(s).isdisjoint(ids) and left.isdisjoint(s)]
 
     def _erase_jobs(self, shelf: _Shelf, tenant: str) -> int:
-        """Take erased turns out of jobs, and what a model said of them; a job without turns is gone."""
+        """Take erased turns out of jobs; a job without turns is gone."""
         left = {
             job.id: [t for t in job.turns if (tenant, t) not in self._erased] for job in shelf.jobs.values()
         }
         touched = [job for job in shelf.jobs.values() if len(left[job.id]) < len(job.turns)]
         for job in touched:
-            shelf.jobs[job.id] = replace(job, turns=tuple(left[job.id]), answer=None, error=None)
+            shelf.jobs[job.id] = replace(job, turns=tuple(left[job.id]))
             if not left[job.id]:
                 del shelf.jobs[job.id]
         return len(touched)
@@ -417,6 +420,14 @@ def _has_ended(shelf: _Shelf, made: Committed) -> bool:
     first = made.head - len(made.memory_ids) + 1
     begun = [new for change, _, new in shelf.log if first <= change.seq <= made.head and new is not None]
     return any(shelf.rows[ord_].retired_at is not None for ord_ in begun)
+
+
+def _refuse_changed(shelf: _Shelf, batch: Batch) -> None:
+    """What was derived from memories that are gone meanwhile is not stored."""
+    current = {m.id for m in shelf.rows.values() if m.retired_at is None}
+    unerased = {m.id for m in shelf.rows.values() if m.erased_at is None}
+    for gone in {*batch.needs} - current | {*batch.saw} - unerased:
+        raise Conflict(f"the memory {gone!r} was deleted or erased meanwhile")
 
 
 def _apply(shelf: _Shelf, batch: Batch, write: Write) -> None:

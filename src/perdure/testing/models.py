@@ -246,7 +246,16 @@ class ModelServer:
         dialect = next((its for its in DIALECTS if request.path.endswith(its.path)), None)
         if dialect is None:
             return web.json_response({"error": {"message": f"nothing at {request.path}"}}, status=404)
-        prompt = _seen(dialect, request, await request.json())
+        try:
+            prompt = _seen(dialect, request, await request.json())
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+            LookupError,
+        ) as error:  # it is not what the dialect says
+            told = f"the request cannot be understood ({type(error).__name__})"
+            return web.json_response(dialect.error(400, told, None), status=400)
         self._note(self.seen, prompt)
         answer = self._answer(prompt)
         await asyncio.sleep(self.latency(prompt) if callable(self.latency) else self.latency)

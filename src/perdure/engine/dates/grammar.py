@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from perdure.engine.dates.translation import Piece
@@ -77,7 +77,20 @@ def _english(template: str, said: Sequence[Token], text: str) -> str:
         if t.tag == "#" and (text[t.start].isdecimal() or t.english not in ("1", "a few"))
     ]
     of_year = f"{fields['which']} year" if fields["unit"] == "year" else ""
-    return " ".join(template.format(days="-".join(days), of_year=of_year, **fields).split())
+    whole = {"days": "-".join(days), "of_year": of_year, **_wholes(fields, days, of_year)}
+    return " ".join(template.format(**whole, **fields).split())
+
+
+def _wholes(fields: Mapping[str, str], days: Sequence[str], of_year: str) -> dict[str, str]:
+    """What is a time with certain units only; with others nothing of it is."""
+    month = fields["month"] or fields["time"]
+    in_month = len(days) == 1 and fields["unit"] == "month"
+    return {
+        "in_year": f"{'-'.join(days)} {month} {of_year}" if of_year else "",
+        "in_month": f"the {days[0]}th of {fields['which']} month" if in_month else "",
+        "in_days": f"in {fields['number']} days" if fields["unit"] == "day" else "",
+        "away": fields["time"] or f"{fields['number']} {fields['unit']}s ago",
+    }
 
 
 def _leads(tokens: Sequence[Token], first: int, time: int) -> Iterator[Piece]:
@@ -99,10 +112,22 @@ _UNIT = "[UVpwA]"
 _COUNT = "(?<!#)(?<!#&)#"
 _PERIOD = "(?:C|[LQ][UVA]|[UV][lQ])"
 _WEEK = "(?:X|[LQ]V|V[lQ])"
+_AWAY = f"(?:[gvwhj]#{_UNIT}|hA|#{_UNIT}[GH]|AG)"
 
 _RULES: Final = (
     # Where two could begin, the one that is written first is tried first; what is in English "" is no time.
     (r"e[ct]*W(?![lQ])", ""),  # every Monday
+    (r"N\.?c?#\.?c?M(?:[,c]*Y)?|#\.?c?MN", ""),  # a street
+    (rf"O(?:[WMSEPA]|{_UNIT})", ""),  # the Tuesday after next
+    (rf"[gvwhjsr]*(?:#{_UNIT}|A)(?:&?F|&#{_UNIT})[GH]?", ""),  # a year and a half ago
+    (r"D&?F", ""),
+    (rf"T(?:[hj]t?|t)#{_UNIT}", "{in_days}"),  # eight days from today
+    (rf"[DTW](?:{_AWAY}|i#(?![.u]*[UVpwAMu]))|{_AWAY}[io]*[TW]", ""),  # today a year ago, Monday week
+    (rf"{_PERIOD}[,cijkot]*(?:(?:e?#(?:\.?n|-))?e?#\.?c?)?MI?(?![,c]*Y)", "{in_year}"),
+    (rf"{_PERIOD},?d", "{in_year}"),
+    (rf"(?:y|[gvw]#{_UNIT}|{_COUNT}{_UNIT}G)[,cijkot]*(?:e?#\.?c?)?MI?(?![,c]*Y)", "{away}"),
+    (rf"#(?:\.|c)[ct]*{_PERIOD}|{_PERIOD},?[eo]#(?!\.?[UVpwAMnu-]|#)", "{in_month}"),
+    (r"R[,ctio]*WP?|W[,ct]*R", "{weekday} {time} {part}"),
     (rf"(?:W[,.]?[cet]*)?(?:#(?:\.?n|-))?#\.?c?M(?:[,c]*Y|[ct]*{_PERIOD})?", "{days} {month} {year} {of_year}"),
     (r"#\.?m\.?Y", "{days} {month} {year}"),
     (r"M[,c]*Y?Z", "since {month} {year}"),
@@ -112,7 +137,7 @@ _RULES: Final = (
     (r"M[,c]*Y", "{month} {year}"),
     (rf"M[ct]*{_PERIOD}", "{month} {of_year}"),
     (r"[LQ]M|M[lQ]", "{which} {month}"),
-    (rf"{_WEEK}[,ct]*WP?|W[,ct]*{_WEEK}P?", "{weekday} {which} week {part}"),
+    (rf"{_WEEK}[,ctio]*WP?|W[,ct]*{_WEEK}P?", "{weekday} {which} week {part}"),
     (r"[LQ]c?WP?|W[lQ]P?", "{which} {weekday} {part}"),
     (r"S[ct]*Y", "{season} {year}"),
     (rf"S[ct]*{_PERIOD}", "{season} {of_year}"),
@@ -127,8 +152,8 @@ _RULES: Final = (
     (r"hA", "in 1 {unit}"),
     (r"[LQ][UVA]|[UV][lQ]", "{which} {unit}"),
     (r"[LQ]P", "{which} {part}"),
-    (r"[DW],?[cet]*P", "{time} {weekday} {part}"),
-    (r"D", "{time}"),
+    (r"[DTW],?[cet]*P", "{time} {weekday} {part}"),
+    (r"[DTRyd]", "{time}"),
     (r"[CX]", "{which} {unit}"),
     (r"W", "{weekday}"),
     (r"M", "{month}"),
@@ -141,7 +166,8 @@ _TIMES: Final = re.compile(
 )
 _FIELDS: Final = {
     **dict.fromkeys("LlQz", "which"), **dict.fromkeys("UVpwA", "unit"), **dict.fromkeys("Mm", "month"),
-    "W": "weekday", "Y": "year", "#": "number", "S": "season", "P": "part", "D": "time",
+    "W": "weekday", "Y": "year", "#": "number", "S": "season", "P": "part",
+    **dict.fromkeys("DTRyd", "time"),
 }  # fmt: skip
 _LEAD: Final = {
     "s": "since", "w": "since", "i": "in", "j": "in", "o": "on", "n": "until", "b": "before", "v": "before", "a": "after",

@@ -107,17 +107,28 @@ def _numeric(_here: Here, match: re.Match[str]) -> Span | None:
     return day_span(third, first, second) if second > 12 else None
 
 
+_OTHER_YEAR: Final = re.compile(
+    r"(?:[年년]|\byears? (?:before last|after next|ago))[\s;]{0,3}[の的의]?[\s;]{0,3}$"
+)
+"""A year that is not read stands before its month: 令和6年5月1日."""
+
+
 @_rule(
     # 2024年5月8日, 5月8日, 2024年
     rf"(?<![0-9])(?={_DATED_YEAR}\s?[年년]|{_TWO}\s?[月월])(?:(?P<year>{_DATED_YEAR})\s?[年년]\s?)?"
     rf"(?:(?P<month>{_TWO})\s?[月월]\s?(?:(?P<day>{_TWO})\s?[日号號일])?)?",
+    # 去年の3月5日, where the year has been put into English
+    rf"\b{_THAT_YEAR}[\s;]{{0,3}}[の的의]?[\s;]{{0,3}}(?P<year>)"
+    rf"(?P<month>{_TWO})\s?[月월]\s?(?:(?P<day>{_TWO})\s?[日号號일])?",
     english=False,
 )
 def _cjk(here: Here, match: re.Match[str]) -> Span | None:
     if not match["month"]:
         return months_span(int(match["year"]), 1, 12)
     month, day = int(match["month"]), match["day"]
-    if not 1 <= month <= 12:
+    if not 1 <= month <= 12 or (
+        not match["year"] and _OTHER_YEAR.search(here.text[max(0, match.start() - 30) : match.start()])
+    ):
         return None
     return yearly_span(
         here, match, lambda year: day_span(year, month, int(day)) if day else months_span(year, month)
@@ -197,14 +208,15 @@ def _holiday(here: Here, match: re.Match[str]) -> Span | None:
 
 @_rule(
     # last Friday, on Friday, Friday next week
-    rf"\b(?P<habit>(?:every|each|most) )?(?:{_WHICH} )?(?P<weekday>{_WEEKDAYS})\b(?: (?P<which_week>last|this|next) week\b)?",
-    rf"\b(?P<habit>every )?(?:{_WHICH} )(?P<weekday>mon|tues?|wed|thu(?:rs?)?|fri)\b(?P<which_week>)",
+    rf"\b(?P<habit>(?:every|each|most) )?(?:{_WHICH} )?(?P<weekday>{_WEEKDAYS})\b"
+    r"(?: (?:(?P<which_week>last|this|next) week|(?:the )?week (?P<far_week>before last|after next))\b)?",
+    rf"\b(?P<habit>every )?(?:{_WHICH} )(?P<weekday>mon|tues?|wed|thu(?:rs?)?|fri)\b(?P<which_week>)(?P<far_week>)",
 )
 def _weekday(here: Here, match: re.Match[str]) -> Span | None:
     if match["habit"]:
         return None
     number = WEEKDAY_KEYS.index(match["weekday"][:2])
-    if week := match["which_week"]:
+    if week := match["which_week"] or " ".join((match["far_week"] or "").split()):
         monday = calendar_span(here, "week", STEPS[week]).start
         return Span(monday + number * DAY, monday + (number + 1) * DAY)
     first = here.today + ((number - here.today.weekday()) % 7 - 7) * DAY
@@ -224,6 +236,24 @@ def _relative_day(here: Here, match: re.Match[str]) -> Span | None:
     day = here.today + steps * (2 if match["two"] else 1) * DAY
     part = "night" if match["day"] == "tonight" else match.groupdict().get("part")
     return part_span(day, part) if part else Span(day, day + DAY)
+
+
+@_rule(
+    # on the 5th; the 5th of last month
+    rf"(?:^|\b(?P<lead>(?:on|by|until|till|since|from|before|after|it['’]s|is|was) ))the (?P<day>{_TWO})(?:st|nd|rd|th)\b"
+    r"(?P<which>)(?=\s*(?:[.,;:!?)]|$)| (?:at|and)\b)",
+    rf"\b(?:the )?(?P<day>{_TWO})(?:st|nd|rd|th) of (?P<which>last|this|next) month\b",
+    # 来月の5日, where the month has been put into English; but not 5日間
+    rf"\b(?P<which>last|this|next) month[\s;]{{0,3}}[の的의]?[\s;]{{0,3}}(?P<day>{_TWO})\s?[日号號일](?![間间前後后]|\s?동안)",
+)
+def _day_of_month(here: Here, match: re.Match[str]) -> Span | None:
+    spans = []
+    for steps in (STEPS[match["which"]],) if match["which"] else (-2, -1, 0, 1, 2):
+        month = span_around(here, "month", steps)
+        day = month.start + (int(match["day"]) - 1) * DAY
+        if month.start <= day < month.end:
+            spans.append(Span(day, day + DAY))
+    return pick(here, spans, "nearest" if match["which"] else here.undated)
 
 
 @_rule(
@@ -260,22 +290,6 @@ def _stretch(here: Here, match: re.Match[str]) -> Span | None:
         months = far * (12 if match["unit"] == "year" else 1)
         edge = months_span(here.now.year, here.now.month + months).start + (here.now.day - 1) * DAY
     return Span(here.today, edge + DAY) if far > 0 else Span(edge, here.today + DAY)
-
-
-@_rule(
-    # on the 5th; the 5th of last month
-    rf"(?:^|\b(?P<lead>(?:on|by|until|till|since|from|before|after|it['’]s|is|was) ))the (?P<day>{_TWO})(?:st|nd|rd|th)\b"
-    r"(?P<which>)(?=\s*(?:[.,;:!?)]|$)| (?:at|and)\b)",
-    rf"\b(?:the )?(?P<day>{_TWO})(?:st|nd|rd|th) of (?P<which>last|this|next) month\b",
-)
-def _day_of_month(here: Here, match: re.Match[str]) -> Span | None:
-    spans = []
-    for steps in (STEPS[match["which"]],) if match["which"] else (-2, -1, 0, 1, 2):
-        month = span_around(here, "month", steps)
-        day = month.start + (int(match["day"]) - 1) * DAY
-        if month.start <= day < month.end:
-            spans.append(Span(day, day + DAY))
-    return pick(here, spans, "nearest" if match["which"] else here.undated)
 
 
 @_rule(

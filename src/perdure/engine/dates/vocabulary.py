@@ -24,7 +24,7 @@ TAGS: Final = {
     "until": "n", "before": "b", "after": "a", "between": "B", "and": "&", "from": "f", "early": "q",
     "morning": "P", "afternoon": "P", "evening": "P", "night": "P",
     "spring": "S", "summer": "S", "autumn": "S", "winter": "S", "weekend": "E",
-    "of": "c", "the": "t", "at": "k", "clock": "u", "every": "e", "never": "x",
+    "of": "c", "the": "t", "at": "k", "clock": "u", "every": "e", "never": "x", "half": "F", "street": "N", "far": "O",
     **{unit: "V" if unit == "week" else "U" for unit in UNITS},
     **{f"{unit}s": "w" if unit == "week" else "p" for unit in UNITS},
     **{f"a_{unit}": "A" for unit in UNITS},
@@ -34,7 +34,8 @@ TAGS: Final = {
 """One letter for each kind of word, so that the times of a text can be found as patterns of letters.
 
 Besides these: D a day or another time that is complete, C a month, year or season of this kind, X a week of this
-kind, m a month's short name, # a number.
+kind, R a week and y a year or month that is further away, T today, d "in" with a month, m a month's short
+name, # a number.
 """
 
 _SYLLABLES: Final = "\u0900"
@@ -57,7 +58,7 @@ _FOLDS: Final = {
 _MARKS: Final = (
     "\u0300-\u036f\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963"
 )
-_NUMBER: Final = r"\d{1,2}(?:h(?:\d\d)?|er|\.?º|ª|°|-?го|-?е)(?!\w)|\d+(?:[.,:/]\d+)*"
+_NUMBER: Final = r"\d{1,2}(?:h(?:\d\d)?|er|e|\.?º|ª|°|-?го|-?е)(?!\w)|\d+(?:[.,:/]\d+)*"
 """A number in one piece, with what makes it an ordinal or an hour; "1.5" and "3/4" are none that counts days."""
 _SPACED: Final = re.compile(rf"{_NUMBER}|[^\W\d_](?:[^\W\d_]|[{_MARKS}])*")
 
@@ -110,7 +111,7 @@ def vocabulary(code: str) -> Vocabulary:
         found |= _compounds(found, tag, pairs)
     return Vocabulary(
         words=_by_first_word(found),
-        triggers=frozenset(words[0] for words, word in found.items() if word.tag in "DCXWMmUVpwAESP"),
+        triggers=frozenset(words[0] for words, word in found.items() if word.tag in "DTRydCXWMmUVpwAESP"),
         pattern=_SPACED if written_on is None else _one_of((words[0] for words in found), written_on),
         between=re.compile(r"\s{1,3}|'" if written_on is None else rf"(?:{written_on})?\s{{0,3}}"),
         spaced=written_on is None,
@@ -126,6 +127,12 @@ def _phrases() -> dict[str, dict[str, str]]:
 def ready(english: str) -> Word:
     """A time that is complete in itself."""
     which, _, noun = english.partition(" ")
+    if english == "today":
+        return Word("T", english)
+    if english.endswith((" before last", " after next")):
+        return Word("R" if "week" in english else "y", english)
+    if which == "in" and noun in MONTH_NAMES:
+        return Word("d", english)
     if which not in ("last", "this", "next") or noun not in (*UNITS, *SEASONS, "weekend"):
         return Word("D", english)
     return Word("X" if noun == "week" else "C", english)
@@ -227,7 +234,7 @@ def _compounds(found: Mapping[tuple[str, ...], Word], tag: str, pairs: str) -> d
     more = {}
     for text, english in (pair.split("=") for pair in pairs.split(", ") if pair):
         for words, word in found.items():
-            if word.tag == tag:
+            if word.tag == tag or (tag == "X" and word.tag == "R"):
                 day = (
                     Word("W", f"{word.english} {english}")
                     if tag == "W"

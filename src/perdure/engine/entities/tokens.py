@@ -18,9 +18,12 @@ GERMAN: Final = "german"
 """The language in which every noun has a capital."""
 
 _UNREAD: Final = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S+@\S+|[\w.]*[/\\]\w[\w./\\-]*", re.DOTALL
+    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|(?<!\S)\S+@\S+|(?<![\w.])[\w.]*[/\\]\w[\w./\\-]*", re.DOTALL
 )
-"""Code, addresses, paths: their capitals mean nothing."""
+"""Code, addresses, paths: their capitals mean nothing.
+
+What may be long begins where a word begins: tried from each letter of a long word, it would take quadratic time.
+"""
 _MARKS: Final = "\u0300-\u036f\u0610-\u061a\u064b-\u065f\u0900-\u0903\u093a-\u094f"
 _WORD: Final = re.compile(rf"[^\W\d_](?:[\w{_MARKS}]|['’-](?=[^\W_]))*['’]?")
 _ENDING: Final = re.compile(r"['’](?:s|m|ll|d|re|ve|t)?\Z", re.IGNORECASE)

@@ -24,6 +24,8 @@ MAX_NAME: Final = 100
 """Characters of a subject, an attribute, a relation."""
 _NUMBER: Final = re.compile(r"\s*[TMtm]?\s*(\d{1,6})\s*\Z")
 _MONTH: Final = re.compile(r"(\d{4})(?:-(\d{2}))?\Z", re.ASCII)
+_ESCAPE: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+"""What colours a terminal: its letters are no words."""
 _FACTUAL: Final = frozenset({"turns", "subject", "attribute", "action"})
 """Of these fields a fact has at least one beside its text."""
 _ACTIONS: Final[Mapping[str, Action]] = {
@@ -131,7 +133,7 @@ def _fact(item: Any, *, turns: int, near: int, categories: Collection[str]) -> F
     action, shown = _action(item.get("action")), _number(item.get("memory"))
     begins, ends = _moment(item.get("from")), _moment(item.get("to"), day_end=True)
     return Fact(
-        text=_text(item.get("text"), MAX_TEXT, "text"),
+        text=_sentence(item.get("text")),
         turns=_turns(item.get("turns"), turns),
         claim=_claim(item),
         valid_from=begins,
@@ -175,6 +177,13 @@ def _text(value: Any, most: int, name: str) -> str:
         raise ValueError(f"{name} is longer than {most} characters")
     if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError(f"{name} holds a character that no text has")
+    return text
+
+
+def _sentence(value: Any) -> str:
+    text = _text(value, MAX_TEXT, "text")
+    if not any(map(str.isalnum, _ESCAPE.sub("", text))):
+        raise ValueError("text holds no letter and no digit")
     return text
 
 

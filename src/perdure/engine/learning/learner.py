@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 5
 """How often a commit is tried again because somebody else changed a memory that it is about."""
+ERASED: Final = "what the model was shown was erased meanwhile"
 MAX_ANSWER: Final = 65_536
 """Characters of an unreadable answer that are kept for inspection."""
 
@@ -127,16 +128,42 @@ class Learner:
                 wish = str(job.options.get("prompt") or "")
                 extraction = await self._asked(work.turns, shown, earlier, wish)
             except _Unanswered as failure:
-                return await self._leave(job, own, failure)
+                return await self._leave(
+                    job, own, failure, saw=[*(m.id for m in shown), *(turn.id for turn in earlier)]
+                )
             texts = [*(memory.text for memory in own), *(fact.text for fact in extraction.facts)]
             vectors, trouble = await self._embedded(texts)
             await place.first()
+            saw = (*(memory.id for memory in shown), *(turn.id for turn in earlier))
+            outcome = await self._finished(work, shown, extraction, vectors, trouble=trouble, saw=saw)
+            return replace(outcome, lacking=tuple(trouble))
+
+    async def _finished(
+        self,
+        work: _Work,
+        shown: Sequence[Memory],
+        extraction: Extraction,
+        vectors: list[NDArray[np.float32]] | None,
+        *,
+        trouble: Sequence[str],
+        saw: tuple[str, ...],
+    ) -> Outcome:
+        """Store what was learned from what is there now; again from there, when somebody else was first."""
+        job, own = work.job, work.own
+        for _ in range(ATTEMPTS):
             forgotten = await self._forgotten(work)
             if len(forgotten) == len(own):
                 return await self._nothing_left(job)
-            extraction, vectors = _without(forgotten, extraction, vectors, len(own))
-            outcome = await self._commit(work, shown, extraction, vectors, trouble)
-            return replace(outcome, lacking=tuple(trouble))
+            rest = _without(forgotten, extraction, vectors, len(own))
+            needs = tuple(memory.id for at, memory in enumerate(own) if at not in forgotten)
+            try:
+                return await self._commit(work, shown, *rest, trouble, needs=needs, saw=saw)
+            except Conflict:
+                if not await self._waits(job.id, job.partition.tenant):
+                    return Outcome(dropped=("another process has done it meanwhile",))
+                if await self._erased(job, saw):
+                    return await self._leave(job, own, _Unanswered(ERASED))
+        return Outcome(pending="somebody else keeps changing the same memories")
 
     async def known(self, job_id: str, tenant: str) -> Outcome:
         """What has become of an add that is sent again."""
@@ -260,13 +287,25 @@ class Learner:
         )
         writes = [*refinements(own, of_turns, salience=KEPT), *writes]
         try:
-            await self._store.commit(self._result(job, writes, trouble, now))
+            needs = tuple(memory.id for memory in own)
+            await self._store.commit(self._result(job, writes, trouble, now, needs=needs))
         except Conflict:
+            if await self._waits(job.id, job.partition.tenant):
+                return await self._leave(job, own, _Unanswered("some of the messages were deleted meanwhile"))
             return Outcome(dropped=("another process has done it meanwhile, or the messages were erased",))
         return Outcome(decisions=decisions, ids=tuple(ids), lacking=tuple(trouble))
 
-    def _result(self, job: Job, writes: Sequence[Write], trouble: Sequence[str], now: datetime) -> Batch:
-        """What a job has led to; without vectors, with the job of making them."""
+    def _result(
+        self,
+        job: Job,
+        writes: Sequence[Write],
+        trouble: Sequence[str],
+        now: datetime,
+        *,
+        needs: tuple[str, ...],
+        saw: tuple[str, ...] = (),
+    ) -> Batch:
+        """What a job has led to, unless it was forgotten meanwhile; without vectors, with the job of making them."""
         late = Job(id=new_id(), partition=job.partition, kind=VECTORS, turns=job.turns, made_at=now)
         most = self._settings.job_attempts
         return Batch(
@@ -276,12 +315,22 @@ class Learner:
             writes=tuple(writes),
             jobs=tuple(failed(late, reason, now=now, most=most) for reason in trouble),
             done=(job.id,),
+            needs=needs,
+            saw=saw,
         )
 
-    async def _leave(self, job: Job, own: Sequence[Memory], failure: _Unanswered) -> Outcome:
-        """The job stays, and says why; its turns get their vectors all the same."""
+    async def _leave(
+        self, job: Job, own: Sequence[Memory], failure: _Unanswered, saw: Sequence[str] = ()
+    ) -> Outcome:
+        """The job stays, and says why; its turns get their vectors all the same.
+
+        Args:
+            saw: what the model was shown besides: an answer that may repeat what was erased is not kept.
+        """
         reason = _storable(failure.reason)
         answer = None if failure.answer is None else _storable(failure.answer)
+        if answer is not None and await self._erased(job, [*saw, *(memory.id for memory in own)]):
+            answer = None
         most = self._settings.job_attempts
         await self._store.keep_job(failed(job, reason, now=self._clock(), most=most, answer=answer))
         vectors, _ = await self._embedded([memory.text for memory in own])
@@ -307,33 +356,36 @@ class Learner:
         extraction: Extraction,
         vectors: list[NDArray[np.float32]] | None,
         trouble: Sequence[str],
+        **unless: tuple[str, ...],
     ) -> Outcome:
-        """Decide on what is there now, and store it; again from there, when somebody else was first."""
+        """Decide on what is there now, and store it.
+
+        Raises:
+            Conflict: somebody else changed what it is about, or did the job.
+        """
         facts, turns, job, own = extraction.facts, work.turns, work.job, work.own
         origin_of = {memory.id: memory.origin for memory in own}
         of_turns = None if vectors is None else vectors[: len(own)]
         of_facts = None if vectors is None else vectors[len(own) :]
-        for _ in range(ATTEMPTS):
-            await self._turns.take()
-            now = self._clock()
-            decisions = reconcile(
-                facts,
-                await work.around.rivals(shown, facts, of_facts, now=now),
-                shown=[memory.id for memory in shown],
-                origins=[origin_of[turn.id] for turn in turns],
-                said_at=[turn.said_at for turn in turns],
-                alike=alike(of_facts),
-            )
-            writes, ids = Writing(turns, own, by=self.derived_by, now=now).of(decisions, of_facts)
-            writes = [*refinements(own, of_turns, salience=KEPT), *writes]
-            try:
-                await self._store.commit(self._result(job, writes, trouble, now))
-            except Conflict:
-                if not await self._waits(job.id, job.partition.tenant):
-                    return Outcome(dropped=("another process has done it meanwhile",))
-                continue
-            return Outcome(decisions=tuple(decisions), ids=tuple(ids), dropped=extraction.dropped)
-        return Outcome(pending="somebody else keeps changing the same memories")
+        await self._turns.take()
+        now = self._clock()
+        decisions = reconcile(
+            facts,
+            await work.around.rivals(shown, facts, of_facts, now=now),
+            shown=[memory.id for memory in shown],
+            origins=[origin_of[turn.id] for turn in turns],
+            said_at=[turn.said_at for turn in turns],
+            alike=alike(of_facts),
+        )
+        writes, ids = Writing(turns, own, by=self.derived_by, now=now).of(decisions, of_facts)
+        writes = [*refinements(own, of_turns, salience=KEPT), *writes]
+        await self._store.commit(self._result(job, writes, trouble, now, **unless))
+        return Outcome(decisions=tuple(decisions), ids=tuple(ids), dropped=extraction.dropped)
+
+    async def _erased(self, job: Job, ids: Sequence[str]) -> bool:
+        """Whether one of these memories is there no more, not even as its history."""
+        held = await asyncio.gather(*(self._store.get(job.partition.tenant, name) for name in ids))
+        return any(memory is None for memory in held)
 
     async def _waits(self, job_id: str, tenant: str) -> bool:
         return bool(await self._store.jobs(tenant, ids=[job_id]))

@@ -158,11 +158,23 @@ class Worker:
                     return
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), POLL)
+        except asyncio.CancelledError:
+            if not self._closed:  # the loop ends, and nobody has closed us
+                await self._abandon()
+            raise
         except Exception as error:  # noqa: BLE001  # the store cannot be had: the next who wakes it tries again
             log.warning("background work stopped: %s", type(error).__name__)
         finally:
             if asyncio.current_task() is self._runner:
                 self._runner = None
+
+    async def _abandon(self) -> None:
+        """Let others have at once what is in hand."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(Exception):  # the leases will end
+            await self._give_back({*self._held, *self._returned})
 
     async def _claim(self) -> list[Job]:
         free = self._at_once - len(self._tasks)
@@ -261,7 +273,11 @@ class Worker:
             event = await self._event(event_id)
             if inspect.iscoroutinefunction(told):
                 await told(event)
-            else:
-                await self._threads.run(told, event)
-        except Exception as error:  # noqa: BLE001  # it is somebody else's function
+                return
+            answer = await self._threads.run(told, event)
+            if inspect.isawaitable(answer):
+                await answer
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001  # somebody else's function, which may want to end its thread
             log.warning("the callback of an add failed: %s", type(error).__name__)

@@ -46,6 +46,7 @@ def commit(connection: sqlite3.Connection, batch: Batch, space: Space | None) ->
         earlier = _repetition(shelf, batch.key, batch.key_since)
         if earlier is not None:
             return earlier
+    _refuse_changed(shelf, batch)
     first = shelf.seq + 1
     sessions = _put_turns(shelf, batch.turns)
     for write in batch.writes:
@@ -241,6 +242,25 @@ def _refine(shelf: Shelf, write: Write, space: int) -> None:
                 write.refines,
             ),
         )
+
+
+def _refuse_changed(shelf: Shelf, batch: Batch) -> None:
+    """What was derived from memories that are gone meanwhile is not stored.
+
+    Raises:
+        Conflict: one that the batch needs was deleted, or one whose words it may repeat was erased.
+    """
+    for ids, state in ((batch.needs, "retired_at IS NULL"), (batch.saw, "erased_at IS NULL")):
+        gone = (
+            ids
+            and shelf.connection.execute(
+                f"SELECT s.value FROM json_each(?) s WHERE NOT EXISTS (SELECT 1 FROM memories m WHERE m.id = s.value "
+                f"AND m.partition = ? AND m.{state}) LIMIT 1",
+                (json.dumps(list(ids)), shelf.id),
+            ).fetchone()
+        )
+        if gone:
+            raise Conflict(f"the memory {gone[0]!r} was deleted or erased meanwhile")
 
 
 def _refuse_erased(shelf: Shelf, memory: Memory) -> None:

@@ -126,8 +126,12 @@ def extend(
 
 
 def erase(connection: sqlite3.Connection, partition: int, erased: Sequence[str]) -> int:
-    """Take erased turns out of jobs, and what a model said of them; a job without turns is gone."""
+    """Take erased turns out of jobs, and what a model said of any: it was shown more than the job's turns.
+
+    A job without turns is gone.
+    """
     gone, touched = set(erased), 0
+    connection.execute("UPDATE jobs SET answer = NULL, error = NULL WHERE partition = ?", (partition,))
     for job_id, held in connection.execute(
         "SELECT id, turns FROM jobs WHERE partition = ?", (partition,)
     ).fetchall():
@@ -137,10 +141,7 @@ def erase(connection: sqlite3.Connection, partition: int, erased: Sequence[str])
             continue
         touched += 1
         if left:
-            connection.execute(
-                "UPDATE jobs SET turns = ?, answer = NULL, error = NULL WHERE id = ?",
-                (json.dumps(left), job_id),
-            )
+            connection.execute("UPDATE jobs SET turns = ? WHERE id = ?", (json.dumps(left), job_id))
         else:
             connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
     return touched

@@ -354,6 +354,27 @@ class StoreConformance(Jobs, Questions):
 
         self.play(tmp_path, scenario)
 
+    def test_what_was_derived_from_what_is_gone_meanwhile_is_not_stored(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            here, deleted, erased = [await add(store, text) for text in ("tea", "coffee", "milk")]
+            await change(store, end(deleted))
+            await store.erase("default", [erased.id], at=NOW)
+            there = (here.id, deleted.id)
+            for needs, saw in (
+                (there, ()),
+                ((), (*there, erased.id)),
+                (("unknown",), ()),
+                ((), ("unknown",)),
+            ):
+                with pytest.raises(Conflict):
+                    await store.commit(batch(fact("likes tea"), needs=needs, saw=saw))
+            assert (await store.load(ALICE.partition)).rows[-1].id == here.id
+            await store.commit(batch(fact("likes tea"), needs=(here.id,), saw=there))
+            with pytest.raises(Conflict):
+                await store.commit(batch(fact("likes tea", scope=BOB), needs=(here.id,)))
+
+        self.play(tmp_path, scenario)
+
     def test_a_session_ends_with_a_silence_of_more_than_an_hour(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
             first = await add(store, "hello")
