@@ -51,7 +51,7 @@ async def every_id(store: Store, asked: Reach, partitions: Sequence[Partition], 
     return list(ids)
 
 
-def stats_dict(stats: StoreStats, index_bytes: int) -> dict[str, Any]:
+def stats_dict(stats: StoreStats) -> dict[str, Any]:
     """Sizes as callers see them."""
     space = stats.space
     return {
@@ -62,7 +62,6 @@ def stats_dict(stats: StoreStats, index_bytes: int) -> dict[str, Any]:
         "changes": stats.changes,
         "store_bytes": stats.bytes,
         "vector_bytes": stats.vector_bytes,
-        "index_bytes": index_bytes,
         "schema": stats.schema,
         "analyzer": space.analyzer if space else None,
         "model": space.model if space else None,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from perdure.errors import Closed, Unavailable
+from perdure.load import Load
 from perdure.moments import micros
 from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, Stand, StoreStats
 from perdure.stores import sqlfilters
@@ -95,6 +96,10 @@ class SqliteStore:
         self._use.watch.close()
         await self._use.readers.go_home()
         await self._use.writer.go_home()
+
+    def loads(self) -> dict[str, Load]:
+        """Of those who read, and of the one who writes, who takes up to `group` commits together."""
+        return {"readers": self._use.readers.load(), "writer": self._use.writer.load()}
 
     async def commit(self, batch: Batch) -> Committed:
         """Durable when this returns."""
