@@ -15,8 +15,8 @@ class Load:
     """Being worked on."""
     bound: int
     """So many can be worked on at once."""
-    waiting: int = 0
-    """Taken on, and not begun."""
+    waiting: int | None = 0
+    """Taken on, and not begun; None where that is not known."""
     refused: int | None = None
     """Turned away so far, as there was no room; None where nothing is ever turned away."""
 
@@ -29,7 +29,7 @@ class Load:
         """As `stats` shows it."""
         return {
             "running": self.running,
-            "waiting": self.waiting,
+            **({} if self.waiting is None else {"waiting": self.waiting}),
             "bound": self.bound,
             "saturation": round(self.saturation, 4),
             **({} if self.refused is None else {"refused": self.refused}),
@@ -46,8 +46,24 @@ class Bounded(Protocol):
 
 
 class Observer(Protocol):
-    """Hears of every call of a verb when it has ended; it is called on the event loop, and has to be quick."""
+    """Hears of every call of a verb; it is told on the event loop, and has to be quick."""
 
     def ended(self, verb: str, seconds: float, error: str | None) -> None:
-        """`error` is the name of the class of what was raised."""
+        """A call has ended; `error` is the name of the class of what it raised."""
+        ...
+
+    def refused(self, verb: str) -> None:
+        """A call was not taken on, as too many were in flight."""
+        ...
+
+
+class Watchable(Protocol):
+    """What tells how it is doing: a memory, of either face."""
+
+    def live_stats(self) -> dict[str, Any]:
+        """`queues`, `caches` and `index_bytes`, as of this moment; asked from any thread."""
+        ...
+
+    def watch(self, observer: Observer) -> None:
+        """Tell somebody of every call from now on."""
         ...

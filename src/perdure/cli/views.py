@@ -314,7 +314,7 @@ def _interval(memory: Mapping[str, Any]) -> str | None:
 
 def _queue(queue: Mapping[str, Any]) -> str:
     """As in `3 of 16, 40 waiting`."""
-    waiting = f", {queue['waiting']:,} waiting" if queue["waiting"] else ""
+    waiting = f", {queue['waiting']:,} waiting" if queue.get("waiting") else ""
     refused = f", {queue['refused']:,} refused" if queue.get("refused") else ""
     return f"{queue['running']:,} of {queue['bound']:,}{waiting}{refused}"
 

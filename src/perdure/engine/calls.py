@@ -68,21 +68,19 @@ class Calls:
             self._running -= 1
             self._ended += 1
         if self._observers:
-            self._tell(verb, self._clock() - began, error)
+            seconds = self._clock() - began
+            for observer in self._observers:
+                observer.ended(verb, seconds, error)
 
     def _overloaded(self, verb: str, now: float) -> Overloaded:
         self._refused += 1
-        if self._observers:
-            self._tell(verb, 0.0, Overloaded.__name__)
+        for observer in self._observers:
+            observer.refused(verb)
         return Overloaded(
             f"{self._running} calls are in flight, as many as `calls_at_once` allows: nothing of this one was done, "
             "try it again later",
             retry_after=self._wait(now - self._since),
         )
-
-    def _tell(self, verb: str, seconds: float, error: str | None) -> None:
-        for observer in self._observers:
-            observer.ended(verb, seconds, error)
 
     def _wait(self, seconds: float) -> float:
         """Seconds until half of those in flight will have ended, at the rate of this window or the one before it."""

@@ -38,14 +38,14 @@ class Watched(Core):
         """Tell somebody of every call of a verb that ends from now on."""
         self._calls.watch(observer)
 
-    def _live(self, *, waiting: int = 0) -> dict[str, Any]:
+    def _live(self, *, waiting: int | None = None) -> dict[str, Any]:
         return {
             "index_bytes": self._indexes.nbytes,
             "queues": {name: load.told() for name, load in self._loads(waiting).items()},
             "caches": self._caching.told(),
         }
 
-    def _loads(self, jobs_waiting: int) -> dict[str, Load]:
+    def _loads(self, jobs_waiting: int | None) -> dict[str, Load]:
         """Every queue of this engine, by the role of whose it is and its name."""
         loads = {
             "calls": self._calls.load(),

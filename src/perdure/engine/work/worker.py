@@ -82,8 +82,8 @@ class Worker:
         """The kinds of jobs that it can do."""
         return tuple(self._do)
 
-    def loads(self, waiting: int) -> dict[str, Load]:
-        """How busy it is, when so many jobs wait in the store."""
+    def loads(self, waiting: int | None) -> dict[str, Load]:
+        """How busy it is, when so many jobs wait in the store, if that is known."""
         jobs = Load(running=len(self._tasks), bound=self._at_once, waiting=waiting)
         return {"jobs": jobs, "callbacks": self._threads.load()}
 
