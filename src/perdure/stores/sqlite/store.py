@@ -116,7 +116,7 @@ class SqliteStore:
     def stands(self, mark: object) -> bool:
         """Whether nobody has changed the partition since the load that gave this mark, as far as is known."""
         use = self._use
-        return use.is_open and isinstance(mark, Mark) and use.news.stands(mark, use.watch.version())
+        return use.is_open and isinstance(mark, Mark) and use.news.stands(mark, use.watch.version_at_once())
 
     async def identity(self) -> str:
         """The random name that the file got when it was made."""
@@ -300,9 +300,10 @@ class SqliteStore:
 
         With the result comes the stamp of the newest change in it.
         """
-        news, version = self._use.news, self._use.watch.version()
+        news, watch = self._use.news, self._use.watch
         known = news.stamp
-        result, told = await self._read(lambda c: (work(c), look(c, known)))
+        # The version is told before the snapshot begins, which is with the first statement.
+        version, result, told = await self._read(lambda c: (watch.version(), work(c), look(c, known)))
         news.take(version, told)
         return result, told.stamp
 

@@ -19,6 +19,9 @@ from perdure.load import Load
 T = TypeVar("T")
 Work: TypeAlias = Callable[[sqlite3.Connection], T]
 
+ENDING = 0.0005
+"""Seconds between two looks whether threads that were sent home are gone."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
@@ -103,8 +106,8 @@ class Crew:
             worker.gone = future
             self.queue.put(None)
         await asyncio.gather(*gone)
-        for worker in self._workers:
-            worker.join()  # it has nothing left to do but to end
+        while any(worker.is_alive() for worker in self._workers):
+            await asyncio.sleep(ENDING)  # they have nothing left to do but to end
 
     def _start(self) -> None:
         with self._starting:
