@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from tests import loops
 
 from perdure.testing.servers import RedisServer
-from tests import loops
 
 DEBUGGED = frozenset(
     f"test_{name}"

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from blockbuster import BlockingError
+from tests import loops
 
 import perdure
-from tests import loops
 
 
 def as_ours(function: Callable[..., Any]) -> Callable[..., Any]:

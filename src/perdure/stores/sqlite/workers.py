@@ -106,8 +106,9 @@ class Crew:
             worker.gone = future
             self.queue.put(None)
         await asyncio.gather(*gone)
-        while any(worker.is_alive() for worker in self._workers):
-            await asyncio.sleep(ENDING)  # they have nothing left to do but to end
+        # They have nothing left to do but to end, and can tell nobody that they have.
+        while any(worker.is_alive() for worker in self._workers):  # noqa: ASYNC110  # likewise
+            await asyncio.sleep(ENDING)
 
     def _start(self) -> None:
         with self._starting:
