@@ -322,6 +322,7 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         erased = await self._store.erase(self._settings.tenant, erasing, at=at, reason=reason)
         self._indexes.drop()
         forgotten = await self._caching.forget(erased.partitions)
+        untold = await self._following.tell(erased.partitions)
         return {
             "erased": len(erasing),
             "ids": erasing,
@@ -329,6 +330,7 @@ class Engine(Adding, Keeping, Relearning, Graphing):
             "removed": erased.removed,
             "log_truncated": erased.log_truncated,
             "caches_cleared": forgotten,
+            **({"pending": untold} if untold else {}),
         }
 
     @verb
@@ -351,7 +353,8 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         await self._store.reset(self._settings.tenant)
         self._indexes.drop()
         await self._caching.forget(None)
-        return {"message": "Everything was removed."}
+        untold = await self._following.settle()
+        return {"message": "Everything was removed.", **({"pending": untold} if untold else {})}
 
     @verb
     async def backup(self, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -385,11 +388,17 @@ class Engine(Adding, Keeping, Relearning, Graphing):
             progress: is told how many are done, of how many.
         """
         await self._open(check_space=False)
+        before = (await self._store.stats(self._settings.tenant)).space
         made = await upkeep.reindex(
             self._store, self._space, self._entries_of, self._settings.tenant, progress
         )
         self._indexes.drop()
-        return {"reindexed": made, "model": self._space.model}
+        untold = await self._following.rebuild(before)
+        return {
+            "reindexed": made,
+            "model": self._space.model,
+            **({"pending": untold} if untold else {}),
+        }
 
     @verb
     def export_records(
@@ -433,4 +442,5 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         )
         if counts["jobs"]:
             self._wake()
+        await self._following.settle()
         return {"imported": counts, **({"redacted": dict(tally.found)} if tally.found else {})}

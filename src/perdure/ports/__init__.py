@@ -30,8 +30,8 @@ class EntryRow(NamedTuple):
     speaker_words: bytes
     date_words: bytes
     flags: int
-    vectors: bytes
-    """One float16 vector per piece of the text; empty when it was stored without a model."""
+    vectors: bytes | None
+    """One float16 vector per piece of the text; empty when it was stored without a model; None: not asked for."""
     valid_from: int | None
     valid_to: int | None
     expires_at: int | None
@@ -270,8 +270,19 @@ class Store(Protocol):
         """Make a batch durable, whole, or raise and change nothing."""
         ...
 
-    async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
-        """What came after `since`; with `known_at`, all rows that were current then."""
+    async def load(
+        self,
+        partition: Partition,
+        *,
+        since: int = 0,
+        known_at: datetime | None = None,
+        with_vectors: bool = True,
+    ) -> Delta:
+        """What came after `since`; with `known_at`, all rows that were current then.
+
+        Args:
+            with_vectors: False spares the reader those of rows that have some: they are None.
+        """
         ...
 
     def stands(self, mark: object) -> bool:
