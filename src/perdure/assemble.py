@@ -6,7 +6,7 @@ from typing import Any
 
 from perdure.config import Config
 from perdure.ports.caches import Caches
-from perdure.registry import CACHES, EMBEDDERS, LLMS, RERANKERS, STORES
+from perdure.registry import CACHES, EMBEDDERS, GRAPHS, LLMS, RERANKERS, STORES, VECTORS
 
 
 def parts(config: Config) -> dict[str, Any]:
@@ -21,6 +21,10 @@ def parts(config: Config) -> dict[str, Any]:
         else RERANKERS.create(config.reranker.provider, config.reranker.options),
         "llm": None if config.llm is None else LLMS.create(config.llm.provider, config.llm.options),
         "caches": _caches(config),
+        "vectors": None
+        if config.vectors is None
+        else VECTORS.create(config.vectors.provider, config.vectors.options),
+        "graph": None if config.graph is None else GRAPHS.create(config.graph.provider, config.graph.options),
         "settings": config.settings,
     }
 

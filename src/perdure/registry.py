@@ -14,6 +14,7 @@ from perdure.errors import ConfigurationError, MissingExtra
 from perdure.options import checked, nearest, schema
 from perdure.ports import LLM, Embedder, Reranker, Store
 from perdure.ports.caches import Cache
+from perdure.ports.derived import GraphEngine, VectorEngine
 
 T = TypeVar("T")
 
@@ -105,6 +106,19 @@ CACHES: Registry[Cache[Any]] = Registry(
     group="perdure.caches",
     built_in={"memory": "perdure.caches.memory:MemoryCache", "redis": "perdure.caches.redis:RedisCache"},
     extras={"redis": "redis"},
+)
+
+VECTORS: Registry[VectorEngine] = Registry(
+    role="vectors",
+    group="perdure.vectors",
+    built_in={"redis": "perdure.vectors.redis:RedisVectors"},
+    extras={"redis": "redis"},
+)
+GRAPHS: Registry[GraphEngine] = Registry(
+    role="graph",
+    group="perdure.graphs",
+    built_in={"falkordb": "perdure.graphs.falkordb:FalkorGraph"},
+    extras={"falkordb": "redis"},
 )
 
 

@@ -18,9 +18,7 @@ from perdure.testing.store import (
 )
 
 
-class TestInMemoryStore(
-    StoreConformance, StandingConformance, VectorCacheConformance, FollowedConformance
-):
+class TestInMemoryStore(StoreConformance, StandingConformance, VectorCacheConformance, FollowedConformance):
     def make(self, folder: Path) -> InMemoryStore:
         return InMemoryStore()
 

@@ -192,6 +192,7 @@ class _State:
     breaker: Breaker
     failures: int = 0
     troubled: bool = False
+
     def failed(self, error: Exception, what_now: str) -> None:
         self.breaker.failed(time.monotonic())
         self._tell(error, what_now)

@@ -481,9 +481,7 @@ class Core:
         for partition, held in owners.items():
             writes = tuple(Write(event="DELETE", memory_id=m.id, replaces=m.ord) for m in held)
             try:
-                await self._commit(
-                    Batch(id=new_id(), partition=partition, at=self._clock(), writes=writes)
-                )
+                await self._commit(Batch(id=new_id(), partition=partition, at=self._clock(), writes=writes))
                 retired += len(held)
             except Conflict:
                 continue

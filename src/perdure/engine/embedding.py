@@ -44,9 +44,7 @@ def read(data: bytes, dimensions: int) -> NDArray[np.float32]:
     return np.frombuffer(data, _KEPT).reshape(-1, dimensions).astype(np.float32)
 
 
-def cosines(
-    held: Sequence[bytes], queries: Sequence[NDArray[np.float32]]
-) -> NDArray[np.float32]:
+def cosines(held: Sequence[bytes], queries: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Cosines of texts with queries, `(queries, texts)`, each by the text's nearest piece; NaN without vectors.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,11 +10,10 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from pydantic import SecretStr
-from redis.exceptions import ResponseError
 
-from perdure.ports.derived import Name, Stated
+from perdure.ports.derived import Stated
 from perdure.redislink import SCHEMES, Command, RedisLink, address
-from perdure.types import Partition, Relation
+from perdure.types import Partition
 
 _INDEXES: Final = (
     "CREATE INDEX FOR (n:Name) ON (n.key)",
@@ -28,8 +28,10 @@ _PUT: Final = (
 )
 _AROUND: Final = (
     "MATCH (a:Name)-[s:STATES]-(b:Name) WHERE a.key IN $keys "
-    "RETURN DISTINCT s.ord, s.subject, s.relation, s.object, b.key ORDER BY s.ord DESC LIMIT $most"
+    "RETURN DISTINCT s.ord, b.key ORDER BY s.ord DESC LIMIT $most"
 )
+_CONTROLS: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+"""FalkorDB reads some of them as something else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ class FalkorGraph:
 
     async def open(self, namespace: str, dimensions: int) -> str:  # noqa: ARG002  # it holds no vectors
         """Find the mark that tells contents apart, or leave one; have queries noted no longer."""
-        await self._link.ask([("GRAPH.CONFIG", "SET", "CMD_INFO", "no")])
+        await self._link.ask([("GRAPH.CONFIG", "SET", "MAX_INFO_QUERIES", 0)])
         self._open.contents = await self._link.marked(self._mark(namespace))
         self._open.namespace = namespace
         return self._open.contents
@@ -99,16 +101,14 @@ class FalkorGraph:
 
     async def around(
         self, partition: Partition, names: Sequence[str], *, depth: int, limit: int
-    ) -> list[Stated]:
+    ) -> list[int]:
         """Step by step from the names; of a step, the latest first."""
-        graph, reached, found = self._key(partition), set(names), dict[Stated, None]()
+        graph, reached, found = self._key(partition), set(names), dict[int, None]()
         ring = list(names)
         while ring and depth and len(found) < limit and await self._there(graph):
             [answer] = await self._ask([_query(graph, _AROUND, keys=ring, most=limit)])
-            for ord_, *relation, _ in answer[1]:
-                stated = Stated(ord=ord_, relation=Relation(*(str(part, "utf-8") for part in relation)))
-                found.setdefault(stated)
-            ring = list({str(row[4], "utf-8") for row in answer[1]} - reached)
+            found |= dict.fromkeys(ord_ for ord_, _ in answer[1])
+            ring = list({str(key, "utf-8") for _, key in answer[1]} - reached)
             reached |= set(ring)
             depth -= 1
         return list(found)[:limit]
@@ -187,7 +187,7 @@ def _query(graph: str, text: str, **parameters: object) -> Command:
 def _literal(value: object) -> str:
     """A number, a text, or a list of these, in Cypher."""
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\0", "")
+        escaped = _CONTROLS.sub(" ", value).replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
     if isinstance(value, (list, tuple)):
         return f"[{','.join(map(_literal, value))}]"

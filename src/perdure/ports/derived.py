@@ -86,6 +86,9 @@ class Stated:
 
     ord: int
     relation: Relation
+    subject_key: str
+    """The name of the subject without what may differ: case, accents."""
+    object_key: str
 
 
 class Derived(Protocol):
@@ -125,9 +128,7 @@ class Derived(Protocol):
 class VectorEngine(Derived, Protocol):
     """Holds vectors, and finds the nearest."""
 
-    async def put_vectors(
-        self, partition: Partition, points: Sequence[Point], dead: Sequence[int]
-    ) -> None:
+    async def put_vectors(self, partition: Partition, points: Sequence[Point], dead: Sequence[int]) -> None:
         """Take vectors in, in place of those of the same `ord`, and remove the dead."""
 
     async def nearest(
@@ -148,6 +149,10 @@ class GraphEngine(Derived, Protocol):
 
     async def around(
         self, partition: Partition, names: Sequence[str], *, depth: int, limit: int
-    ) -> list[Stated]:
-        """What is stated within so many steps of these names (folded: case and accents do not count), nearest first."""
+    ) -> list[int]:
+        """The `ord`s of what is stated within so many steps of these names, the nearest first, then the latest.
+
+        Args:
+            names: as keys.
+        """
         ...

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import SecretStr
 
-from perdure.errors import Unavailable
 from perdure.ports.derived import Near, Point
-from perdure.redislink import SCHEMES, Command, RedisLink, address, literal
+from perdure.redislink import SCHEMES, Command, RedisLink, address
 from perdure.types import Partition
 
 if TYPE_CHECKING:
@@ -69,9 +68,7 @@ class RedisVectors:
         self._open.namespace = namespace
         return self._open.contents
 
-    async def put_vectors(
-        self, partition: Partition, points: Sequence[Point], dead: Sequence[int]
-    ) -> None:
+    async def put_vectors(self, partition: Partition, points: Sequence[Point], dead: Sequence[int]) -> None:
         """Take vectors in, and remove what they replace and what is dead."""
         key, pieces = self._keys(partition)
         changed = list(dict.fromkeys([*dead, *(point.ord for point in points)]))
@@ -95,10 +92,12 @@ class RedisVectors:
         [size, long] = await self._ask([("VCARD", key), ("HLEN", pieces)])
         if not size:
             return []
-        count = limit if not long else min(size, 4 * limit)  # a long text has several pieces among the nearest
+        count = (
+            limit if not long else min(size, 4 * limit)
+        )  # a long text has several pieces among the nearest
         options: list[str | int] = ["TRUTH"] if size <= self.exact else ["EF", max(self.ef, count)]
         if among is not None:
-            options += ["FILTER", f".ord in [{','.join(map(str, among))}]", "FILTER-EF", 0]
+            options += ["FILTER", f".ord in [{','.join(map(str, among))}]", "FILTER-EF", size]
         asked = ("VSIM", key, "FP32", _bytes(vector), "WITHSCORES", "COUNT", count, *options)
         [answer] = await self._ask([asked])
         best: dict[int, float] = {}
@@ -175,4 +174,3 @@ def _scored(answer: Any) -> list[tuple[bytes, float]]:
     if isinstance(answer, dict):
         return [(element, float(score)) for element, score in answer.items()]
     return [(answer[place], float(answer[place + 1])) for place in range(0, len(answer), 2)]
-

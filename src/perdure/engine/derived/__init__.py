@@ -39,7 +39,9 @@ def derive(
     vector_leg, graph_leg = None, None
     if vectors is not None:
         if embedder is None:
-            raise ConfigurationError("vectors is configured, and no embedder: configure one, or leave vectors out")
+            raise ConfigurationError(
+                "vectors is configured, and no embedder: configure one, or leave vectors out"
+            )
         teller = VectorTeller(engine=vectors, model=embedder.model, dimensions=embedder.dimensions)
         followers.append(follower(teller))
         vector_leg = VectorLeg(followers[-1], vectors, store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import numpy as np
 
@@ -56,13 +56,6 @@ class Candidates:
         return found
 
 
-class Found(NamedTuple):
-    """What a leg gives, and what it lacks, in words."""
-
-    ords: list[int]
-    lacking: str | None = None
-
-
 class VectorLeg:
     """Asks a vector engine for what is near."""
 
@@ -91,9 +84,7 @@ class VectorLeg:
         head, alive = index.head, index.ords.values[index.alive.values]
         few = wanted is not None and len(wanted) <= EXACT
         found = await self._follower.asked(
-            lambda: self._engine.nearest(
-                partition, vector, limit=CANDIDATES, among=None if few else wanted
-            )
+            lambda: self._engine.nearest(partition, vector, limit=CANDIDATES, among=None if few else wanted)
         )
         known = await self._follower.known(partition, head)
         fresh = alive[alive > known].tolist()
@@ -121,16 +112,13 @@ class GraphLeg:
         self._follower = follower
         self._engine = engine
 
-    async def around(self, partition: Partition, head: int, text: str) -> Found:
-        """The versions that state something of what a text names; raises as `VectorLeg.candidates` does."""
-        stated = await self._follower.asked(
+    async def around(self, partition: Partition, head: int, text: str) -> tuple[list[int], str | None]:
+        """The versions that state something of what a text names; what is lacking, and errors, as of `VectorLeg`."""
+        found = await self._follower.asked(
             lambda: self._engine.around(partition, possible_names(text), depth=STEPS, limit=RELATIONS)
         )
         known = await self._follower.known(partition, head)
-        return Found(
-            list(dict.fromkeys(one.ord for one in stated)),
-            f"{head - known} changes" if known < head else None,
-        )
+        return found, f"{head - known} changes" if known < head else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from perdure.engine.caching.keys import digest
 from perdure.engine.embedding import read
 from perdure.ports import Delta, Space, Store
 from perdure.ports.derived import Derived, GraphEngine, Point, Stated, VectorEngine
-from perdure.types import Partition
+from perdure.types import Memory, Partition, Relation
 
 T = TypeVar("T")
 
@@ -102,10 +102,21 @@ class GraphTeller:
         dead = await _forgotten(self.engine, partition, since, delta)
         for page in _pages(facts, dead, int, delta.head):
             held = await self.store.read(partition, page.items)
-            stated = [Stated(ord=fact.ord, relation=relation) for fact in held for relation in fact.relations]
+            stated = [_stated(fact, relation) for fact in held for relation in fact.relations]
             if stated or page.dead:
                 await self.engine.put_relations(partition, stated, page.dead)
             yield max(since, page.upto)
+
+
+def _stated(fact: Memory, relation: Relation) -> Stated:
+    from perdure.engine.entities.spelling import fold  # with its neighbours, many patterns
+
+    return Stated(
+        ord=fact.ord,
+        relation=relation,
+        subject_key=fold(relation.subject),
+        object_key=fold(relation.object),
+    )
 
 
 def vector_namespace(identity: str, model: str) -> str:

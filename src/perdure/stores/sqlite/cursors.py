@@ -21,9 +21,7 @@ def take(
     return None if row is None else int(row[0])
 
 
-def move(
-    connection: sqlite3.Connection, engine: str, partition: Partition, seq: int, *, worker: str
-) -> bool:
+def move(connection: sqlite3.Connection, engine: str, partition: Partition, seq: int, *, worker: str) -> bool:
     """Note how far it is, and give the lease back; the cursor of a partition that is gone goes as well."""
     moved = connection.execute(
         "UPDATE cursors SET seq = ?, leased_until = 0 WHERE engine = ? AND tenant = ? AND owner = ? AND worker = ?",

@@ -273,9 +273,7 @@ class SqliteStore:
     ) -> int | None:
         """Lease an engine's cursor in a partition: how far it is."""
         return await self._write(
-            lambda c: cursors.take(
-                c, engine, partition, worker=worker, now=micros(now), until=micros(until)
-            )
+            lambda c: cursors.take(c, engine, partition, worker=worker, now=micros(now), until=micros(until))
         )
 
     async def move_cursor(self, engine: str, partition: Partition, seq: int, *, worker: str) -> bool:
