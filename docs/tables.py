@@ -72,6 +72,20 @@ def redis() -> str:
     return _options(RedisCache)
 
 
+def redis_vectors() -> str:
+    """The options of vectors in Redis."""
+    from perdure.vectors.redis import RedisVectors
+
+    return _options(RedisVectors)
+
+
+def falkordb() -> str:
+    """The options of the graph in FalkorDB."""
+    from perdure.graphs.falkordb import FalkorGraph
+
+    return _options(FalkorGraph)
+
+
 def models() -> str:
     """The options of a language model: those of the vendor that has them all."""
     from perdure.llms.openai import OpenAIModel
@@ -138,6 +152,8 @@ SECTIONS: Final[Mapping[str, Callable[[], str]]] = {
     "local": local,
     "models": models,
     "redis": redis,
+    "redis-vectors": redis_vectors,
+    "falkordb": falkordb,
     "errors": errors,
     "fields": fields,
     "common": common,

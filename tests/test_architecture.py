@@ -31,7 +31,10 @@ ALLOWED: dict[str, set[str]] = {
     "embedders": VALUES | {"ports", "threads"},
     "rerankers": VALUES | {"ports"},
     "llms": VALUES | {"ports", "http"},
-    "caches": VALUES | {"ports", "http"},  # of http, how to leave alone what fails
+    "caches": VALUES | {"ports", "http", "redislink"},  # of http, how to leave alone what fails
+    "vectors": VALUES | {"ports", "http", "redislink"},
+    "graphs": VALUES | {"ports", "http", "redislink"},
+    "redislink": {"errors"},  # connections, for all providers that speak the protocol of Redis
     "http": VALUES,  # JSON over HTTP, for all providers that speak it
     "config": VALUES,  # names providers, knows none
     "registry": VALUES | {"ports"},  # knows providers as texts, and imports them when they are used
@@ -124,7 +127,7 @@ def test_the_proxy_knows_of_the_engine_only_how_its_blocks_are_recognised():
 
 
 def test_the_table_itself_keeps_engine_and_providers_apart():
-    providers = {"stores", "embedders", "llms", "rerankers", "caches"}
+    providers = {"stores", "embedders", "llms", "rerankers", "caches", "vectors", "graphs"}
     assert not ALLOWED["engine"] & providers
     for provider in providers:
         assert not ALLOWED[provider] & (providers | {"engine"})
