@@ -112,10 +112,11 @@ class Follower:
 
     async def known(self, partition: Partition, head: int) -> int:
         """Up to which change the engine knows all, if it is not the head as far as this process has seen."""
-        if self._known.get(partition, 0) < head:
+        known = self._known.get(partition, 0)
+        if known < head:
             found = await self.behind(partition)
-            self._known[partition] = found[0].seq if found else head
-        return self._known[partition]
+            known = self._known[partition] = found[0].seq if found else head
+        return known
 
     async def aclose(self) -> None:
         """Give the engine's connections back."""
