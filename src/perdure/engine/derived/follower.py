@@ -16,7 +16,7 @@ from perdure.ports import Delta, Space, Standing, Store
 from perdure.ports.derived import Cursor, Followed
 from perdure.types import Partition
 
-LEASE: Final = timedelta(seconds=30)
+LEASE: Final = timedelta(seconds=10)
 """So long nobody else tells the engine of a partition, should this process be heard of no more."""
 FIRST_REST: Final = 1.0
 """Seconds for which an engine is left alone after a failure; twice as long after each further one."""
