@@ -26,10 +26,11 @@ ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(VALUES, VALUES),
     "ports": VALUES,
     "threads": {"errors"},
+    "onnx": set(),
     "engine": VALUES | {"ports", "threads"},  # never a provider
     "stores": VALUES | {"ports"},  # a provider: never the engine, never another kind of provider
-    "embedders": VALUES | {"ports", "threads"},
-    "rerankers": VALUES | {"ports"},
+    "embedders": VALUES | {"ports", "threads", "http", "onnx"},
+    "rerankers": VALUES | {"ports", "threads", "http", "onnx"},
     "llms": VALUES | {"ports", "http"},
     "caches": VALUES | {"ports", "http"},  # of http, how to leave alone what fails
     "http": VALUES,  # JSON over HTTP, for all providers that speak it

@@ -53,6 +53,7 @@ from perdure.ports import (
     Query,
     Redactor,
     Reranker,
+    Shortens,
     Space,
     Store,
     Write,
@@ -196,6 +197,11 @@ class Core:
             analyzer=ANALYZER_VERSION, model=self._embedder.model, dimensions=self._embedder.dimensions
         )
 
+    def _limit(self, top_k: int | None, limit: int | None, *, rerank: bool) -> int:
+        """How many results a search gives: what the caller says, else what is enough for the reranker, else as set."""
+        enough = self._reranker.top_k if rerank and isinstance(self._reranker, Shortens) else None
+        return requests.limit(top_k, limit, self._settings.top_k if enough is None else enough)
+
     @property
     def _default_threshold(self) -> float:
         configured = self._settings.threshold
@@ -283,8 +289,8 @@ class Core:
         return await self._answered("search", texts, partial(self._found, **asked), asked)
 
     async def _found(self, texts: Sequence[str], seen: Sequence[Seen], **asked: Any) -> list[Results]:
-        found, notes = await self._hits(texts, seen, **asked)
-        return [await self._answer(hits, notes) for hits in found]
+        found = await self._hits(texts, seen, **asked)
+        return [await self._answer(hits, notes) for hits, notes in found]
 
     async def _answered(
         self, verb: str, texts: Sequence[str], make: Make, asked: Mapping[str, Any]
@@ -320,7 +326,7 @@ class Core:
         reference: datetime | None,
         explain: bool,
         **asked: Any,
-    ) -> tuple[list[list[Hit]], list[str]]:
+    ) -> list[tuple[list[Hit], list[str]]]:
         """What answers each text, and what to tell the caller of how it was found."""
         now = reference or known_at or self._clock()
         asks = [
@@ -332,16 +338,17 @@ class Core:
             found = await together(
                 [self._recall.search(ask, partial(_nth, embedding, i)) for i, ask in enumerate(asks)]
             )
-            return found, (await embedding)[1]
+            lacking_vectors = (await embedding)[1]
+            return [(hits, [*lacking_vectors, *notes]) for hits, notes in found]
         finally:
             embedding.cancel()
 
     async def _vectors(self, texts: Sequence[str]) -> tuple[Sequence[NDArray[np.float32] | None], list[str]]:
         """The texts' embeddings, and what to tell the caller where there are none."""
-        if self._embedder is None:
+        if self._caching.questions is None:
             return [None] * len(texts), []
         try:
-            return list(await self._embedder.embed(texts)), []
+            return list(await self._caching.questions.embed(texts)), []
         except (ModelUnavailable, Unavailable) as error:
             return [None] * len(texts), [f"found by words alone: {error}"]
 

@@ -115,7 +115,7 @@ class Prompting(Core):
         count: Count,
     ) -> list[Context]:
         """The block for one text."""
-        [hits], notes = await self._hits(texts, seen, **asked)
+        [(hits, notes)] = await self._hits(texts, seen, **asked)
         found = [_line(hit) for hit in hits]
         lines = fold(found)
         neighbours = await self._recall.versions(exchanges(lines, found))

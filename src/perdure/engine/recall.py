@@ -14,10 +14,12 @@ from perdure.engine.columns import Rows
 from perdure.engine.dates import question_interval
 from perdure.engine.index import NEVER
 from perdure.engine.indexes import Indexes
+from perdure.engine.judging import believed
 from perdure.engine.rank import Ranked, Ranking
 from perdure.engine.scoping import Reach
 from perdure.engine.turns import Turns
 from perdure.engine.words import QueryWords, read_query
+from perdure.errors import ConfigurationError, Unavailable
 from perdure.moments import micros
 from perdure.ports import Query, Reranker, Stand, Store
 from perdure.types import Memory, Mention, Partition
@@ -114,8 +116,8 @@ class Recall:
         self._reranker = reranker
         self._turns = turns
 
-    async def search(self, ask: Ask, vector: Vector) -> list[Hit]:
-        """What answers the question, best first.
+    async def search(self, ask: Ask, vector: Vector) -> tuple[list[Hit], list[str]]:
+        """What answers the question, best first, and what to tell the caller of how it was found.
 
         Args:
             vector: gives the question's embedding, when it is needed.
@@ -135,9 +137,10 @@ class Recall:
         hits = one_of_each(
             await self._read([c for c in best if c.score >= ask.threshold], explain=ask.explain)
         )
+        notes: list[str] = []
         if self._reranks(ask):
-            hits = await self._second_opinion(ask.text, hits)
-        return hits[: ask.limit]
+            hits, notes = await self._second_opinion(ask.text, hits)
+        return hits[: ask.limit], notes
 
     async def partitions(self, reach: Reach) -> Sequence[Partition]:
         """Where memories within this reach can be."""
@@ -217,15 +220,20 @@ class Recall:
             for memory in memories
         }
 
-    async def _second_opinion(self, question: str, hits: list[Hit]) -> list[Hit]:
+    async def _second_opinion(self, question: str, hits: list[Hit]) -> tuple[list[Hit], list[str]]:
+        """The hits by the reranker's scores; as they were, and a note, when it gives none."""
         if self._reranker is None or not hits:
-            return hits
-        scores = await self._reranker.rerank(question, [hit.memory.text for hit in hits])
+            return hits, []
+        try:
+            given = await self._reranker.rerank(question, [hit.memory.text for hit in hits])
+            scores = believed(given, len(hits))
+        except (ConfigurationError, Unavailable) as error:
+            return hits, [f"not reranked: {error}"]
         judged = [
-            replace(hit, score=float(score), why=hit.why and {**hit.why, "before_rerank": hit.score})
+            replace(hit, score=score, why=hit.why and {**hit.why, "before_rerank": hit.score})
             for hit, score in zip(hits, scores, strict=True)
         ]
-        return sorted(judged, key=lambda hit: -hit.score)
+        return sorted(judged, key=lambda hit: -hit.score), []
 
 
 def one_of_each(hits: Sequence[Hit]) -> list[Hit]:
