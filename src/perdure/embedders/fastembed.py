@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import Closed, ModelUnavailable
 from perdure.onnx import onnxruntime as _before_fastembed  # noqa: F401  # so that it reports to nobody
@@ -71,11 +71,11 @@ class FastEmbedEmbedder:
             ModelUnavailable: the model cannot be fetched or loaded.
             Closed: after `aclose`.
         """
-        return await self._made(texts, lambda model, batch: list(model.passage_embed(batch)))
+        return await self._made(texts, lambda model, batch: model.passage_embed(batch))
 
     async def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """As `embed`, for texts that are to find others."""
-        return await self._made(texts, lambda model, batch: list(model.query_embed(batch)))
+        return await self._made(texts, lambda model, batch: model.query_embed(batch))
 
     async def aclose(self) -> None:
         """Let the model go, when what was asked for is done."""
@@ -96,7 +96,8 @@ class FastEmbedEmbedder:
         return self._processes.get(pid) or self._processes.setdefault(pid, _Process(self))
 
 
-Make = Callable[[fastembed.TextEmbedding, list[str]], "list[NDArray[np.float32]]"]
+Make = Callable[[fastembed.TextEmbedding, list[str]], Iterable[Any]]
+"""What makes an array for each text, with a model."""
 
 
 class _Process:
@@ -122,7 +123,7 @@ class _Process:
     def _vectors(self, make: Make, texts: Sequence[str]) -> NDArray[np.float32]:
         import numpy as np
 
-        made = np.array(make(self._loaded(), [_readable(text) for text in texts]), np.float32)
+        made = np.array(list(make(self._loaded(), [_readable(text) for text in texts])), np.float32)
         if made.shape != (len(texts), self._embedder.dimensions) or not np.isfinite(made).all():
             raise ModelUnavailable(
                 f"the model {self._embedder.model} gives other vectors than FastEmbed lists: look at `model_dir`"
@@ -140,7 +141,9 @@ class _Process:
 
 
 def _load(embedder: FastEmbedEmbedder) -> fastembed.TextEmbedding:
-    place = {} if embedder.model_dir is None else {"specific_model_path": str(embedder.model_dir)}
+    place: dict[str, Any] = (
+        {} if embedder.model_dir is None else {"specific_model_path": str(embedder.model_dir)}
+    )
     cache = None if embedder.cache_dir is None else str(embedder.cache_dir)
     try:
         return fastembed.TextEmbedding(embedder.model, cache_dir=cache, threads=1, **place)

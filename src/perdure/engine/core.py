@@ -199,7 +199,7 @@ class Core:
 
     def _limit(self, top_k: int | None, limit: int | None, *, rerank: bool) -> int:
         """How many results a search gives: what the caller says, else what is enough for the reranker, else as set."""
-        enough = self._reranker.top_k if rerank and isinstance(self._reranker, Shortens) else None
+        enough = _enough(self._reranker) if rerank else None
         return requests.limit(top_k, limit, self._settings.top_k if enough is None else enough)
 
     @property
@@ -455,6 +455,10 @@ class Core:
 
 def _nearness(embedder: object) -> float | None:
     return embedder.nearness if isinstance(embedder, Calibrated) else None
+
+
+def _enough(reranker: object) -> int | None:
+    return reranker.top_k if isinstance(reranker, Shortens) else None
 
 
 async def _nth(

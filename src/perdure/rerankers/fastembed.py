@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from perdure.errors import Closed, ModelUnavailable, Unavailable
 from perdure.onnx import onnxruntime as _before_fastembed  # noqa: F401  # so that it reports to nobody
@@ -114,7 +115,9 @@ class _Process:
 
 
 def _load(reranker: FastEmbedReranker) -> TextCrossEncoder:
-    place = {} if reranker.model_dir is None else {"specific_model_path": str(reranker.model_dir)}
+    place: dict[str, Any] = (
+        {} if reranker.model_dir is None else {"specific_model_path": str(reranker.model_dir)}
+    )
     cache = None if reranker.cache_dir is None else str(reranker.cache_dir)
     try:
         return TextCrossEncoder(reranker.model, cache_dir=cache, threads=1, **place)
