@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "blocking": {"errors"},
     "memory": VALUES | {"assemble", "blocking", "config", "engine", "ports"},
     "testing": VALUES | {"ports", "stores"},
+    "observe": VALUES,
     "evaluate": VALUES,
     "transcripts": VALUES | {"engine"},
     "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},
