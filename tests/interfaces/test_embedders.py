@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,15 @@ from perdure.embedders.ollama import OllamaEmbedder
 from perdure.embedders.openai import OpenAIEmbedder
 from perdure.embedders.service import HttpEmbedder, batches, in_order
 from perdure.embedders.voyage import VoyageEmbedder
-from perdure.errors import Closed, ConfigurationError, ContentRefused, ModelUnavailable, Unavailable
+from perdure.errors import (
+    Closed,
+    ConfigurationError,
+    ContentRefused,
+    ModelMismatch,
+    ModelUnavailable,
+    Unavailable,
+)
+from perdure.memory import Memory
 from perdure.ports import QueryEmbedder
 from perdure.registry import EMBEDDERS
 from perdure.testing.embedders import EmbedderConformance
@@ -394,3 +403,44 @@ def test_groups_of_texts_are_bounded_and_in_order():
     texts = ["aa", "b", "cccccc", "d", "e", "f"]
     assert list(batches(texts, most=3, chars=4)) == [["aa", "b"], ["cccccc"], ["d", "e", "f"]]
     assert list(batches([], most=3, chars=4)) == []
+
+
+# In a memory
+
+
+def test_what_a_service_could_not_embed_is_stored_and_embedded_later(server, tmp_path):
+    given = {"model": "m-1", "dimensions": 64, "base_url": server.openai, "retries": 0, "rest": 0}
+    configured = {"path": tmp_path / "m.db", "embedder": {"provider": "openai", "config": given}}
+    server.embeddings(Fault(status=503))
+    with Memory({**configured, "settings": {"background": False}}) as memory:
+        receipt = memory.add("Maya drinks tea", user_id="maya", infer=False)["receipt"]
+        assert receipt["stored"] == 1
+        assert "vectors, tried again later: OpenAI at" in receipt["pending"][0]
+        found = memory.search("tea", user_id="maya")
+        assert (len(found["results"]), "found by words alone" in found["notes"][0]) == (1, True)
+        server.embeddings(None)
+        memory.retry()
+        found = memory.search("tea", user_id="maya", explain=True)
+        assert "notes" not in found
+        assert memory.doctor()["advice"] == []
+
+
+def test_a_store_knows_by_which_model_and_size_it_was_embedded(server, tmp_path):
+    def memory(**given) -> Memory:
+        options = {"model": "m-1", "dimensions": 64, "base_url": server.openai, **given}
+        return Memory({"path": tmp_path / "m.db", "embedder": {"provider": "openai", "config": options}})
+
+    with memory() as first:
+        first.add("Maya drinks tea", user_id="maya", infer=False)
+    for other in ({"model": "m-2"}, {"dimensions": 32}):
+        with memory(**other) as second, pytest.raises(ModelMismatch):
+            second.search("tea", user_id="maya")
+
+
+def test_vectors_are_made_to_be_of_unit_length_whether_they_come_as_numbers_or_as_bytes():
+    asked = OpenAIEmbedder(model="m", dimensions=2)
+    packed = b64encode(np.array([3, 4], "<f4").tobytes()).decode()
+    for row in ([3.0, 4.0], [3, 4], packed):
+        made = asked._vectors([row], 1)
+        assert made.dtype == np.float32
+        assert made[0] == pytest.approx([0.6, 0.8])

@@ -262,6 +262,15 @@ def test_words_around_an_answer_do_not_matter(server):
     assert judged(by_model(server), "tea") == [1.0]
 
 
+def test_a_model_that_takes_too_long_is_given_up(server):
+    server.answers(Fault("hang"))
+    with pytest.raises(Unavailable, match=r"the model m-1 did not judge within 0\.1 s: raise `timeout`"):
+        judged(by_model(server, timeout=0.1), "tea")
+    for name in ("top_k", "batch_size", "max_chars", "timeout"):
+        with pytest.raises(ValueError, match=name):
+            by_model(server, **{name: 0})
+
+
 def test_a_model_that_declines_is_told_as_such(server):
     server.answers(Fault("refusal"))
     with pytest.raises(ContentRefused):

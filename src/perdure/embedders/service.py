@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, final
 
@@ -65,8 +65,8 @@ class HttpEmbedder(HttpProvider):
         """`(len(texts), dimensions)`, rows of unit length, in the order given.
 
         Raises:
-            Unavailable: a time-out, no connection, too many requests, a fault of the server, an answer that holds no
-                such vectors; it was tried again.
+            Unavailable: a time-out, no connection, too many requests, a fault of the server, each tried again; or an
+                answer that does not hold such vectors.
             ModelUnavailable: no key or a wrong one, an unknown model, other dimensions, a refused request.
             ContentRefused: the provider's content filter declines these texts.
         """
@@ -173,8 +173,10 @@ def _numbers(row: object) -> Any:
     return np.frombuffer(b64decode(row, validate=True), "<f4") if isinstance(row, str) else row
 
 
-async def _together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """The results of all; when one fails, the others are given up."""
+    if len(work) == 1:
+        return [await work[0]]
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         return await asyncio.gather(*tasks)

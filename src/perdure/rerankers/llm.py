@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -53,12 +54,14 @@ class LLMReranker:
     """Texts in one prompt."""
     max_chars: int = 1_000
     """Characters of a text that are shown."""
+    timeout: float = 20.0
+    """Seconds for one prompt, for a search waits for it; the model's own time-outs are for work behind the scenes."""
 
     def __post_init__(self) -> None:
         """Look at what can be seen before anything is asked."""
         object.__setattr__(self, "top_k", self.top_n if self.top_k is None else self.top_k)  # not yet made
-        for name in ("top_k", "batch_size", "max_chars"):
-            if (value := getattr(self, name)) is not None and value < 1:
+        for name in ("top_k", "batch_size", "max_chars", "timeout"):
+            if (value := getattr(self, name)) is not None and value <= 0:
                 raise ValueError(f"{name} has to be greater than 0")
 
     @property
@@ -89,7 +92,13 @@ class LLMReranker:
         prompt = Prompt(
             instructions=INSTRUCTIONS, content=content, schema=SCHEMA, max_tokens=200 + 30 * len(texts)
         )
-        answer = await self.llm.complete(prompt)
+        try:
+            async with asyncio.timeout(self.timeout):
+                answer = await self.llm.complete(prompt)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"the model {self.llm.model} did not judge within {self.timeout:.3g} s: raise `timeout`, or try again later"
+            ) from error
         if (scores := placed(_judgements(answer.text), len(texts))) is None:
             how = "in an answer that was cut off" if answer.cut else "in an answer as it was asked for"
             raise Unavailable(f"the model {self.llm.model} did not judge each text {how}: try again later")

@@ -50,8 +50,8 @@ class HttpReranker(HttpProvider):
         """A relevance in 0..1 for each text.
 
         Raises:
-            Unavailable: a time-out, no connection, too many requests, a fault of the server, an answer that does not
-                judge each text; it was tried again.
+            Unavailable: a time-out, no connection, too many requests, a fault of the server, each tried again; or an
+                answer that does not judge each text.
             ModelUnavailable: no key or a wrong one, an unknown model, a refused request.
             ContentRefused: the provider's content filter declines these texts.
         """
