@@ -290,7 +290,7 @@ class Core:
 
     async def _found(self, texts: Sequence[str], seen: Sequence[Seen], **asked: Any) -> list[Results]:
         found = await self._hits(texts, seen, **asked)
-        return [await self._answer(hits, notes) for hits, notes in found]
+        return [await self._answer(hits, noted.notes) for hits, noted in zip(found, seen, strict=True)]
 
     async def _answered(
         self, verb: str, texts: Sequence[str], make: Make, asked: Mapping[str, Any]
@@ -326,8 +326,8 @@ class Core:
         reference: datetime | None,
         explain: bool,
         **asked: Any,
-    ) -> list[tuple[list[Hit], list[str]]]:
-        """What answers each text, and what to tell the caller of how it was found."""
+    ) -> list[list[Hit]]:
+        """What answers each text."""
         now = reference or known_at or self._clock()
         asks = [
             Ask(text=text, now=now, known_at=known_at, explain=explain, seen=noted, **asked)
@@ -338,8 +338,10 @@ class Core:
             found = await together(
                 [self._recall.search(ask, partial(_nth, embedding, i)) for i, ask in enumerate(asks)]
             )
-            lacking_vectors = (await embedding)[1]
-            return [(hits, [*lacking_vectors, *notes]) for hits, notes in found]
+            for lacking in (await embedding)[1]:
+                for noted in seen:
+                    noted.lacks(lacking)
+            return found
         finally:
             embedding.cancel()
 

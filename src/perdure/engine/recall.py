@@ -58,6 +58,14 @@ class Seen:
     when: Mention | None = None
     """The time that the question asks about, counted from the search's now."""
 
+    notes: list[str] = field(default_factory=list)
+    """What was lacking, for the caller."""
+
+    def lacks(self, what: str) -> None:
+        """Something was not looked at."""
+        if what not in self.notes:
+            self.notes.append(what)
+
     def note(self, partition: Partition, index: PartitionIndex, now: datetime) -> None:
         """A partition is searched, by its index as it is now."""
         since, until = index.steady(micros(now))
@@ -116,8 +124,8 @@ class Recall:
         self._reranker = reranker
         self._turns = turns
 
-    async def search(self, ask: Ask, vector: Vector) -> tuple[list[Hit], list[str]]:
-        """What answers the question, best first, and what to tell the caller of how it was found.
+    async def search(self, ask: Ask, vector: Vector) -> list[Hit]:
+        """What answers the question, best first.
 
         Args:
             vector: gives the question's embedding, when it is needed.
@@ -137,10 +145,9 @@ class Recall:
         hits = one_of_each(
             await self._read([c for c in best if c.score >= ask.threshold], explain=ask.explain)
         )
-        notes: list[str] = []
         if self._reranks(ask):
-            hits, notes = await self._second_opinion(ask.text, hits)
-        return hits[: ask.limit], notes
+            hits = await self._second_opinion(ask, hits)
+        return hits[: ask.limit]
 
     async def partitions(self, reach: Reach) -> Sequence[Partition]:
         """Where memories within this reach can be."""
@@ -220,20 +227,21 @@ class Recall:
             for memory in memories
         }
 
-    async def _second_opinion(self, question: str, hits: list[Hit]) -> tuple[list[Hit], list[str]]:
+    async def _second_opinion(self, ask: Ask, hits: list[Hit]) -> list[Hit]:
         """The hits by the reranker's scores; as they were, and a note, when it gives none."""
         if self._reranker is None or not hits:
-            return hits, []
+            return hits
         try:
-            given = await self._reranker.rerank(question, [hit.memory.text for hit in hits])
+            given = await self._reranker.rerank(ask.text, [hit.memory.text for hit in hits])
             scores = believed(given, len(hits))
         except (ConfigurationError, Unavailable) as error:
-            return hits, [f"not reranked: {error}"]
+            ask.seen.lacks(f"not reranked: {error}")
+            return hits
         judged = [
             replace(hit, score=score, why=hit.why and {**hit.why, "before_rerank": hit.score})
             for hit, score in zip(hits, scores, strict=True)
         ]
-        return sorted(judged, key=lambda hit: -hit.score), []
+        return sorted(judged, key=lambda hit: -hit.score)
 
 
 def one_of_each(hits: Sequence[Hit]) -> list[Hit]:
