@@ -28,7 +28,7 @@ def reranker(provider, /, **config):
     return made(reranker={"provider": provider, "config": config})["reranker"]
 
 
-def test_the_seeds_of_an_openai_embedder():
+def test_an_openai_embedder_as_mem0_has_it():
     made = embedder("openai", model="text-embedding-3-large", api_key="k")
     assert isinstance(made, OpenAIEmbedder)
     assert (made.model, made.dimensions, made.api_key.get_secret_value()) == (
@@ -114,7 +114,7 @@ def test_what_only_perdure_has_stays_as_it_is():
         embedder("openai", tempo=3)
 
 
-def test_the_seeds_of_a_reranker():
+def test_a_reranker_as_mem0_has_it():
     config = MemoryConfig(
         reranker={"provider": "cohere", "config": {"model": "rerank-english-v3.0", "top_n": 5}}
     )
