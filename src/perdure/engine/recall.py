@@ -296,7 +296,7 @@ class Recall:
             ask.seen.lacks(f"not reranked: {error}")
             return hits
         judged = [
-            replace(hit, score=score, why=hit.why and {**hit.why, "before_rerank": hit.score})
+            replace(hit, score=score, why=hit.why and {**hit.why, "before_rerank": round(hit.score, 4)})
             for hit, score in zip(hits, scores, strict=True)
         ]
         return sorted(judged, key=lambda hit: -hit.score)
