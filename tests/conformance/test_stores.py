@@ -10,6 +10,7 @@ from perdure.testing.store import (
     CheckConformance,
     DurableConformance,
     ExportConformance,
+    FollowedConformance,
     ReindexConformance,
     StandingConformance,
     StoreConformance,
@@ -17,7 +18,7 @@ from perdure.testing.store import (
 )
 
 
-class TestInMemoryStore(StoreConformance, StandingConformance, VectorCacheConformance):
+class TestInMemoryStore(StoreConformance, StandingConformance, VectorCacheConformance, FollowedConformance):
     def make(self, folder: Path) -> InMemoryStore:
         return InMemoryStore()
 
@@ -32,6 +33,7 @@ class TestSqliteStore(
     ReindexConformance,
     StandingConformance,
     VectorCacheConformance,
+    FollowedConformance,
 ):
     def make(self, folder: Path) -> SqliteStore:
         return SqliteStore(path=folder / "memory.db", synchronous="NORMAL")

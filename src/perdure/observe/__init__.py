@@ -1,4 +1,4 @@
-"""How memories are doing, for those who run them: figures for Prometheus."""
+"""How memories are doing and what they cost, for those who run them."""
 
 from perdure.observe.metrics import Metrics
 
