@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from campaign import Campaign
+from tests.faults.campaign import Campaign
 
 
 @pytest.mark.parametrize("seed", range(4))
