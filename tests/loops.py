@@ -31,6 +31,8 @@ ALLOWED = (
     # what belongs to a package is read once, as a module is imported
     *(("perdure/engine/dates/vocabulary.py", name, "_phrases") for name in READING),
     *(("importlib/metadata/__init__.py", name, "version") for name in READING),
+    # pydantic looks for its plugins once, as the first configuration is read
+    *(("perdure/options.py", name, "_adapter") for name in READING),
 )
 """What may be called on a loop: the file, the call, and the function in the file that it is below of."""
 MORE = ("builtins.open", "io.open", "os.fsync", "sqlite3.connect", "subprocess.Popen.__init__")
