@@ -434,6 +434,8 @@ def test_engines_are_configured_by_name(falkordb_server, tmp_path):
         async with AsyncMemory(config) as memory:
             await memory.add("tea", user_id="ann")
             assert await behind(memory) == {"vectors": 0, "graph": 0}
+            queues = memory.live_stats()["queues"]
+            assert {queues[name]["bound"] for name in ("vectors.told", "graph.told")} == {8}
         with pytest.raises(ConfigurationError, match="no embedder"):
             AsyncMemory({**config, "embedder": None})
 

@@ -50,6 +50,7 @@ class Watched(Core):
         loads = {
             "calls": self._calls.load(),
             "rank.threads": self._threads.load(),
+            **{f"{one.teller.role}.told": one.load for one in self._following.followers},
             **{f"background.{name}": load for name, load in self._worker.loads(jobs_waiting).items()},
         }
         roles = {
