@@ -1,0 +1,69 @@
+"""What mem0 keeps in files, read and never written."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from perdure.errors import ConfigurationError, StoreBusy, StoreDamaged
+
+PAGE: Final = 500
+"""So many memories, or lines of history, at once."""
+WAIT: Final = 30.0
+"""Seconds that whoever writes to a database may keep us waiting."""
+
+T = TypeVar("T")
+
+
+@contextmanager
+def database(path: Path, option: str) -> Generator[sqlite3.Connection]:
+    """A SQLite file that is only read, from whichever thread.
+
+    Args:
+        option: what names the path in mem0's configuration, for the error.
+
+    Raises:
+        ConfigurationError: there is no such file; none is made.
+        StoreBusy: somebody writes to it for long.
+        StoreDamaged: it is no database, or cannot be read.
+    """
+    existing(path, option)
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(
+            sqlite3.connect(uri, uri=True, timeout=WAIT, check_same_thread=False, isolation_level=None)
+        ) as connection:
+            connection.text_factory = lambda data: data.decode("utf-8", "replace")
+            connection.execute("BEGIN")  # one snapshot, whoever writes meanwhile
+            yield connection
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            raise StoreBusy(f"{path} is being written to: stop mem0, or try again") from error
+        raise StoreDamaged(f"{path} cannot be read as mem0's: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreDamaged(f"{path} cannot be read as mem0's: {error}") from error
+
+
+def existing(path: Path, option: str) -> Path:
+    """The path of a file that is there.
+
+    Raises:
+        ConfigurationError: it is not, or it is no file.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"there is no file {path}: look at {option} in mem0's configuration")
+    return path
+
+
+async def in_thread(pages: Generator[T] | Iterator[T]) -> AsyncIterator[T]:
+    """What a blocking iterator gives, without holding the event loop."""
+    try:
+        while (page := await asyncio.to_thread(next, pages, None)) is not None:
+            yield page
+    finally:
+        if isinstance(pages, Generator):
+            await asyncio.to_thread(pages.close)
