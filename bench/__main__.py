@@ -6,7 +6,6 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from pathlib import Path
 
 from bench import report
 from bench.harness import ROOT, Job, Side
+from tests.environments import INCUMBENT, interpreter
 
-INCUMBENT = "mem0ai==2.2.1"
 NOT_MEASURED = "The incumbent was not measured: that is done with --with-mem0."
 INCUMBENT_HOME = ROOT / "bench" / ".mem0env"
 
@@ -99,12 +98,7 @@ def _options() -> argparse.Namespace:
 
 def _incumbent() -> Path:
     """The interpreter of an environment that holds the incumbent, made on first use."""
-    python = INCUMBENT_HOME / "bin" / "python"
-    if not python.exists():
-        venv.create(INCUMBENT_HOME, with_pip=True, clear=True)
-    if _version(python, "mem0ai") != INCUMBENT.split("==")[1]:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--quiet", INCUMBENT, "numpy"], check=True)
-    return python
+    return interpreter(INCUMBENT_HOME, INCUMBENT, "numpy")
 
 
 def _version(python: Path, package: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from tests import loops
 
-from perdure.testing.servers import RedisServer
+from perdure.testing.servers import PostgresServer, RedisServer
 
 DEBUGGED = frozenset(
     f"test_{name}"
@@ -57,4 +57,11 @@ def redis_server(_redis: RedisServer) -> RedisServer:
 def falkordb_server() -> Iterator[RedisServer]:
     """A Redis with FalkorDB in it, for all tests; its vector sets are Redis 8's own."""
     with RedisServer(falkordb=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL for all tests; each store has a schema of its own in it."""
+    with PostgresServer() as server:
         yield server

@@ -174,7 +174,7 @@ def records(
         assert step is not None  # only the last one's `after` is
         if step.text is not None:
             memory = _version(memory, step) if seq > 1 else memory
-            made.append(replace(memory, retired_at=after.at if after else None))
+            made.append(replace(memory, ord=seq, retired_at=after.at if after else None))
         made.append(_change(memory_id, seq, step, old))
         old = step.text
     return [Export(scope.partition, record) for record in made]
