@@ -38,15 +38,14 @@ def filled(config: Mapping[str, Any]) -> dict[str, Any]:
     memory = Memory.from_config(json.loads(json.dumps(config)))
     deleted = talk(memory)
     put(memory)
-    told = [
-        each
+    told = {
+        each["id"]: each
         for owner in OWNERS
         for each in memory.get_all(filters=owner, top_k=10_000, show_expired=True)["results"]
-    ]
-    ids = [each["id"] for each in told] + deleted
-    histories = {name: memory.history(name) for name in ids}
+    }
+    histories = {name: memory.history(name) for name in [*told, *deleted]}
     memory.close()
-    return {"memories": told, "histories": histories, "deleted": deleted}
+    return {"memories": list(told.values()), "histories": histories, "deleted": deleted}
 
 
 def talk(memory: Memory) -> list[str]:
