@@ -193,8 +193,12 @@ class SqliteStore:
         """Copy the store as it is now to a new file, checked; reading and writing go on meanwhile."""
         await self._read(lambda c: backup.backup(c, target))
 
+    async def tenants(self) -> list[str]:
+        """All that have anything here."""
+        return await self._read(exports.tenants)
+
     async def export(
-        self, tenant: str, partitions: Sequence[Partition] | None = None
+        self, tenant: str, partitions: Sequence[Partition] | None = None, *, with_entries: bool = False
     ) -> AsyncIterator[Export]:
         """Everything of a tenant, or of some partitions, as it was when the first record was taken."""
         self._check_open()
@@ -204,7 +208,8 @@ class SqliteStore:
         def next_page(connection: sqlite3.Connection) -> list[Export] | None:
             if not begun:
                 connection.execute("BEGIN")
-                begun.append((connection, exports.pages(connection, tenant, partitions)))
+                pages = exports.pages(connection, tenant, partitions, with_entries=with_entries)
+                begun.append((connection, pages))
             first, pages = begun[0]
             if (
                 connection is not first
@@ -219,10 +224,10 @@ class SqliteStore:
         finally:
             await crew.go_home()
 
-    async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
+    async def restore(self, records: Sequence[Export]) -> int:
         """Put exported records in, in the order in which they were exported; those that are known are left alone."""
         space = self._use.space
-        return await self._write(lambda c: exports.restore(c, records, entries, space))
+        return await self._write(lambda c: exports.restore(c, records, space))
 
     async def jobs(
         self,
