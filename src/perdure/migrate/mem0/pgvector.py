@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from perdure.errors import ConfigurationError, MissingExtra, Unavailable
 from perdure.migrate.mem0.files import PAGE, in_thread
 from perdure.migrate.mem0.payloads import Point
-
-_PARTS: Final = ("dbname", "user", "password", "host", "port", "sslmode")
 
 
 def points(options: Mapping[str, Any]) -> AsyncIterator[list[Point]]:
@@ -33,10 +31,8 @@ def _pages(options: Mapping[str, Any], collection: str) -> Iterator[list[Point]]
         from psycopg.sql import SQL, Identifier
     except ImportError as error:
         raise MissingExtra("memories in pgvector need psycopg: pip install 'perdure[pgvector]'") from error
-    given = options.get("connection_string")
-    parts = {name: options[name] for name in _PARTS if options.get(name) and (name == "sslmode" or not given)}
     try:
-        with psycopg.connect(given or "", **{"dbname": "postgres", **parts} if not given else parts) as connection:
+        with psycopg.connect(_address(options), **_more(options)) as connection:
             connection.read_only = True
             with connection.cursor(name="memories") as cursor:
                 cursor.execute(SQL("SELECT id, payload FROM {}").format(Identifier(collection)))
@@ -50,10 +46,25 @@ def _pages(options: Mapping[str, Any], collection: str) -> Iterator[list[Point]]
         raise ConfigurationError(
             f"the role may not read the table {collection!r}: GRANT SELECT, or name another user"
         ) from error
+    except psycopg.ProgrammingError:  # its message may repeat a part of the address, and so a password
+        raise ConfigurationError("connection_string in mem0's configuration cannot be read") from None
     except psycopg.OperationalError as error:
         raise Unavailable(
             "PostgreSQL cannot be asked: look at host, port, user and password in mem0's configuration"
         ) from error
+
+
+def _address(options: Mapping[str, Any]) -> str:
+    """As mem0 makes it of its parts: whoever has an odd password has escaped it for that."""
+    if options.get("connection_string"):
+        return str(options["connection_string"])
+    user, password, host, port = (options.get(name) or "" for name in ("user", "password", "host", "port"))
+    return f"postgresql://{user}:{password}@{host}:{port}/{options.get('dbname') or 'postgres'}"
+
+
+def _more(options: Mapping[str, Any]) -> dict[str, str]:
+    """What goes over the address."""
+    return {"sslmode": options["sslmode"]} if options.get("sslmode") else {}
 
 
 def _payload(value: Any) -> Mapping[str, Any]:

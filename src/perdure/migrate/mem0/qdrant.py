@@ -39,11 +39,11 @@ def _url(options: Mapping[str, Any]) -> str | None:
     host, port = options.get("host"), options.get("port")
     if not options.get("url") and not (host and port):
         return None
-    secure = options.get("https", bool(options.get("api_key")))
+    secure = options["https"] if options.get("https") is not None else bool(options.get("api_key"))
     url = str(options.get("url") or f"{host}:{port}")
-    if "://" not in url:
-        url = f"{'https' if secure else 'http'}://{url}"
-    return url if urlsplit(url).port else f"{url.rstrip('/')}:{PORT}"
+    parts = urlsplit(url if "://" in url else f"{'https' if secure else 'http'}://{url}")
+    place = parts.netloc if parts.port else f"{parts.netloc}:{PORT}"
+    return f"{parts.scheme}://{place}{parts.path}".rstrip("/")
 
 
 async def _scrolled(url: str, key: str | None, collection: str) -> AsyncIterator[list[Point]]:

@@ -89,7 +89,8 @@ def steps(memory_id: str, told: Said, lines: Sequence[Line], *, now: datetime) -
     """
     course = _Course(memory_id, begin=told.created_at or told.updated_at, now=now)
     for each in lines:
-        course.follow(each)
+        if each.event in ("ADD", "UPDATE", "DELETE"):
+            course.follow(each)
     course.settle(told)
     return course.steps
 
@@ -102,6 +103,8 @@ class _Course:
     begin: datetime | None = field(kw_only=True)
     now: datetime = field(kw_only=True)
     steps: list[Step] = field(default_factory=list)
+    last: Line | None = None
+    """The last line, whatever its id."""
 
     @property
     def text(self) -> str | None:
@@ -109,17 +112,23 @@ class _Course:
         return self.steps[-1].text if self.steps else None
 
     def follow(self, line: Line) -> None:
-        """Go on as a line of the history says."""
-        if line.event not in ("ADD", "UPDATE", "DELETE"):
+        """Go on as a line of the history says.
+
+        - A line like the one before it, or a deletion of what is deleted: nothing.
+        - It knows another text as the old one: that came first.
+        - It ends the memory, or gives it a text.
+        """
+        same = replace(line, id="")
+        ended = bool(self.steps) and self.text is None
+        if same == self.last or (ended and line.event == "DELETE"):
             return
-        new = None if line.event == "DELETE" else line.new
+        self.last = same
         if line.event != "ADD" and line.old and line.old != self.text:
-            at = line.created_at if not self.steps else line.at
-            self._take(line.old, at=at, line=line, reason=UNTOLD)
-        if (self.steps and self.text is None and new is None) or (line.event == "ADD" and new == self.text):
-            return
-        if new or self.steps:
-            self._take(new, at=line.at, line=line)
+            self._take(line.old, at=line.at if self.steps else line.created_at, line=line, reason=UNTOLD)
+        if line.event == "DELETE" and self.steps:
+            self._take(None, at=line.at, line=line)
+        elif line.event in ("ADD", "UPDATE") and line.new and (line.event == "UPDATE" or line.new != self.text):
+            self._take(line.new, at=line.at, line=line)
 
     def settle(self, told: Said) -> None:
         """End as the payload says that it is."""
