@@ -11,9 +11,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.environments import INCUMBENT, interpreter
+
 from bench import report
 from bench.harness import ROOT, Job, Side
-from tests.environments import INCUMBENT, interpreter
 
 NOT_MEASURED = "The incumbent was not measured: that is done with --with-mem0."
 INCUMBENT_HOME = ROOT / "bench" / ".mem0env"

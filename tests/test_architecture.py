@@ -45,6 +45,8 @@ ALLOWED: dict[str, set[str]] = {
     "testing": VALUES | {"ports", "stores"},
     "evaluate": VALUES,
     "observe": VALUES,  # sees an engine by what it tells of itself
+    # of the engine, how a turn becomes a memory, and what ids and roles are
+    "migrate": VALUES | {"engine", "ports"},
     "transcripts": VALUES | {"engine"},
     "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},
     # of the engine, how memories in a prompt are recognised; all else by the verbs

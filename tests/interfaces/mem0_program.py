@@ -54,7 +54,9 @@ def talk(memory: Memory) -> list[str]:
         {"role": "user", "content": "I live in Oslo", "name": "Maya"},
         {"role": "assistant", "content": "Oslo it is."},
     ]
-    home = added(memory, said, user_id="maya", metadata={"topic": "home", "rank": 1, "sure": 0.5, "old": True})
+    home = added(
+        memory, said, user_id="maya", metadata={"topic": "home", "rank": 1, "sure": 0.5, "old": True}
+    )
     memory.update(home, text="I live in Bergen")
     memory.update(home, text="I live in Bergen", metadata={"topic": "city"})
     memory.update(home, text="I live in Tromsø, 🧊 and all")

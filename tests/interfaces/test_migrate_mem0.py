@@ -21,15 +21,21 @@ import pytest
 from tests.environments import INCUMBENT, interpreter
 
 from perdure import AsyncMemory
-from perdure.errors import NotFound
 from perdure.engine.records import to_record
+from perdure.errors import NotFound
 from perdure.migrate.mem0 import read
 from perdure.migrate.mem0.spool import DELETED, NOBODY
 from perdure.testing.models import ModelServer
 
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".venv-mem0"
-PACKAGES = (INCUMBENT, "chromadb==1.5.9", "faiss-cpu==1.15.1", "psycopg[binary,pool]==3.3.9", "qdrant-client==1.20.0")
+PACKAGES = (
+    INCUMBENT,
+    "chromadb==1.5.9",
+    "faiss-cpu==1.15.1",
+    "psycopg[binary,pool]==3.3.9",
+    "qdrant-client==1.20.0",
+)
 PROGRAM = Path(__file__).with_name("mem0_program.py")
 STORES = ("qdrant", "chroma", "chroma-server", "faiss", "pgvector")
 LEARNED = {"memory": [{"id": "0", "text": "Maya sings in a choir", "attributed_to": "user"}]}
@@ -95,11 +101,14 @@ def chroma_server(python: Path, home: Path) -> Iterator[int]:
         port = found.getsockname()[1]
     command = [python.with_name("chroma"), "run", "--path", home / "served", "--port", str(port)]
     with (home / "chroma.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=home, env={**os.environ, "HOME": str(home)})
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=home, env={**os.environ, "HOME": str(home)}
+        )
     try:
         end = time.monotonic() + 60
         while not answers(f"http://127.0.0.1:{port}/api/v2/heartbeat"):
-            assert process.poll() is None and time.monotonic() < end, (home / "chroma.log").read_text()
+            ended = process.poll() is not None or time.monotonic() > end
+            assert not ended, (home / "chroma.log").read_text()
             time.sleep(0.05)
         yield port
     finally:
@@ -121,7 +130,9 @@ def taken_over(config: Mapping[str, Any], path: Path) -> tuple[AsyncMemory, Coun
 
     async def move() -> None:
         async with AsyncMemory({"path": path, "embedder": None}) as memory:
-            records = (to_record(export) async for export in read(config, tenant="default", left_out=left_out))
+            records = (
+                to_record(export) async for export in read(config, tenant="default", left_out=left_out)
+            )
             counts = (await memory.import_records(records))["imported"]
             assert counts["new"] == counts["turns"] + counts["memories"] + counts["changes"]
             assert (await memory.doctor())["problems"] == []
@@ -152,7 +163,9 @@ def test_everything_that_mem0_tells_is_told_here(stores, name, tmp_path):
 
 
 def assert_same(held: Any, told: Mapping[str, Any]) -> None:
-    assert held["memory"] == (told["memory"] or "Plays the cello")  # mem0 does not know its own oldest key any more
+    assert held["memory"] == (
+        told["memory"] or "Plays the cello"
+    )  # mem0 does not know its own oldest key any more
     for name in ("user_id", "agent_id", "run_id", "actor_id"):
         assert held[name] == told.get(name)
     assert held["role"] == told.get("role", "user")

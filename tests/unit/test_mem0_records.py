@@ -30,7 +30,13 @@ def at(day: int) -> datetime:
 def row(event: str, old: str | None, new: str | None, day: int | None, **more: Any) -> dict[str, Any]:
     """A line as the database of mem0 2.x has it."""
     times = {"created_at": at(1).isoformat(), "updated_at": at(day).isoformat()} if day else {}
-    columns = {"id": f"{event}-{day}-{new}", "memory_id": ID, "event": event, "old_memory": old, "new_memory": new}
+    columns = {
+        "id": f"{event}-{day}-{new}",
+        "memory_id": ID,
+        "event": event,
+        "old_memory": old,
+        "new_memory": new,
+    }
     return {**columns, "is_deleted": int(event == "DELETE"), "near": None, **times, **more}
 
 
@@ -82,7 +88,9 @@ def test_a_text_that_is_known_as_the_old_one_alone_is_not_lost():
 
 
 def test_a_change_that_is_no_change_is_passed_over():
-    assert told({}, row("NONE", "tea", "tea", 2), row("ADD", None, None, 1), row("DELETE", None, None, 1)) == []
+    assert (
+        told({}, row("NONE", "tea", "tea", 2), row("ADD", None, None, 1), row("DELETE", None, None, 1)) == []
+    )
     assert told(COFFEE, ADDED, row("UPDATE", "tea", None, 2), CHANGED) == told(COFFEE, ADDED, CHANGED)
 
 
@@ -98,12 +106,23 @@ def test_without_any_time_it_is_known_since_now():
 
 
 def test_no_version_is_before_the_one_before_it():
-    assert told(COFFEE, row("ADD", None, "tea", 5, created_at=at(5).isoformat()), CHANGED) == [("ADD", "tea", 5), ("UPDATE", "coffee", 5)]
+    assert told(COFFEE, row("ADD", None, "tea", 5, created_at=at(5).isoformat()), CHANGED) == [
+        ("ADD", "tea", 5),
+        ("UPDATE", "coffee", 5),
+    ]
 
 
 def test_columns_of_the_oldest_generation_are_understood():
-    oldest = {"id": "1", "event": "add", "prev_value": None, "new_value": "tea", "timestamp": "2025-01-03 10:00:00"}
-    assert told({}, oldest, {**oldest, "id": "2", "event": "DELETE", "prev_value": "tea", "new_value": None}) == [
+    oldest = {
+        "id": "1",
+        "event": "add",
+        "prev_value": None,
+        "new_value": "tea",
+        "timestamp": "2025-01-03 10:00:00",
+    }
+    assert told(
+        {}, oldest, {**oldest, "id": "2", "event": "DELETE", "prev_value": "tea", "new_value": None}
+    ) == [
         ("ADD", "tea", 3),
         ("DELETE", None, 3),
     ]
@@ -155,14 +174,23 @@ def test_what_has_a_place_here_is_put_there_and_the_rest_is_metadata():
 
 
 def test_what_is_not_what_its_name_says_is_metadata_too():
-    payload = {"data": "tea", "memory": "more", "user_id": ["a"], "role": "narrator", "actor_id": 5, "categories": "a"}
+    payload = {
+        "data": "tea",
+        "memory": "more",
+        "user_id": ["a"],
+        "role": "narrator",
+        "actor_id": 5,
+        "categories": "a",
+    }
     found = said(plain(payload))
     assert found.metadata == {name: value for name, value in payload.items() if name != "data"}
     assert (found.role, found.actor, found.categories) == (None, None, ())
     assert scope_in(payload, "t") is None
 
 
-@pytest.mark.parametrize("nobody", [{}, {"user_id": None}, {"user_id": " "}, {"user_id": "*"}, {"user_id": True}])
+@pytest.mark.parametrize(
+    "nobody", [{}, {"user_id": None}, {"user_id": " "}, {"user_id": "*"}, {"user_id": True}]
+)
 def test_who_is_not_named_is_nobody(nobody):
     assert scope_in(nobody, "t") is None
 
@@ -176,7 +204,7 @@ def test_who_spoke_is_known_by_the_history_where_the_payload_does_not_say():
     turn = made[0]
     assert isinstance(turn, Turn)
     assert (turn.role, turn.speaker, turn.said_at) == ("assistant", "Maya", at(1))
-    assert [record.actor for record in made if isinstance(record, Change)][0] == "Maya"
+    assert next(record.actor for record in made if isinstance(record, Change)) == "Maya"
 
 
 def records_of(payload: dict[str, Any], *rows: dict[str, Any]) -> list[Any]:
@@ -209,7 +237,17 @@ VALUES = st.recursive(
 )
 TEXTS = st.sampled_from(["tea", "coffee", "", " ", "\0", "\ud83d", "茶"]) | st.none()
 TIMES = st.sampled_from(
-    ["2025-01-02T03:04:05Z", "2025-01-01T00:00:00.123456789-08:00", "never", "", None, 0, 1e12, 10**30, "2026"]
+    [
+        "2025-01-02T03:04:05Z",
+        "2025-01-01T00:00:00.123456789-08:00",
+        "never",
+        "",
+        None,
+        0,
+        1e12,
+        10**30,
+        "2026",
+    ]
 )
 PAYLOADS = st.fixed_dictionaries(
     {},
@@ -283,7 +321,12 @@ def test_whatever_stands_there_a_store_tells_the_same_afterwards(tmp_path_factor
                 if steps_:
                     history = await memory.history(name)
                     assert [
-                        (one["event"], one["new_memory"], one["event_id"], datetime.fromisoformat(one["updated_at"]))
+                        (
+                            one["event"],
+                            one["new_memory"],
+                            one["event_id"],
+                            datetime.fromisoformat(one["updated_at"]),
+                        )
                         for one in history
                     ] == [(step.event, step.text, step.write_id, step.at) for step in steps_]
             current = {name for name, steps_ in courses.items() if steps_ and steps_[-1].text is not None}

@@ -38,7 +38,9 @@ def points(options: Mapping[str, Any]) -> AsyncIterator[list[Point]]:
     """
     collection = options["collection_name"]
     if options.get("api_key"):
-        raise ConfigurationError("memories in Chroma's cloud are not read: copy the collection to a server of yours")
+        raise ConfigurationError(
+            "memories in Chroma's cloud are not read: copy the collection to a server of yours"
+        )
     if options.get("host") and options.get("port"):
         return _served(f"http://{options['host']}:{options['port']}", collection)
     return in_thread(_in_folder(Path(options.get("path") or "/tmp/chroma"), collection))  # noqa: S108  # mem0's place
@@ -97,7 +99,9 @@ def _payloads(connection: sqlite3.Connection, first: int, last: int) -> dict[int
 
 def _value(values: list[Any]) -> Any:
     text, whole, number, truth = values
-    return bool(truth) if truth is not None else next((v for v in (text, whole, number) if v is not None), None)
+    return (
+        bool(truth) if truth is not None else next((v for v in (text, whole, number) if v is not None), None)
+    )
 
 
 def _refuse_unapplied(connection: sqlite3.Connection, segment: str, collection: str, place: Path) -> None:

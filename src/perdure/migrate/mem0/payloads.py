@@ -86,23 +86,18 @@ def plain(value: object, depth: int = 0) -> Any:
     """The value as JSON holds it, and every store: what JSON has no form for becomes a text."""
     if depth > MAX_DEPTH:
         return None
-    match value:
-        case None | bool():
-            return value
-        case str():
-            return repaired(value)
-        case int():
-            return value if -(2**63) <= value < 2**63 else str(value)
-        case float():
-            return value if math.isfinite(value) else str(value)
-        case Mapping():
-            return {repaired(str(name)): plain(item, depth + 1) for name, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [plain(item, depth + 1) for item in value]
-        case datetime() | date():
-            return value.isoformat()
-        case _:
-            return repaired(str(value))
+    if isinstance(value, Mapping):
+        return {repaired(str(name)): plain(item, depth + 1) for name, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item, depth + 1) for item in value]
+    return _scalar(value)
+
+
+def _scalar(value: object) -> Any:
+    whole = isinstance(value, int) and -(2**63) <= value < 2**63
+    if value is None or whole or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return repaired(value.isoformat() if isinstance(value, date) else str(value))
 
 
 def repaired(text: str) -> str:

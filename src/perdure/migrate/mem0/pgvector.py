@@ -62,7 +62,7 @@ def _address(options: Mapping[str, Any]) -> str:
     return f"postgresql://{user}:{password}@{host}:{port}/{options.get('dbname') or 'postgres'}"
 
 
-def _more(options: Mapping[str, Any]) -> dict[str, str]:
+def _more(options: Mapping[str, Any]) -> dict[str, Any]:
     """What goes over the address."""
     return {"sslmode": options["sslmode"]} if options.get("sslmode") else {}
 

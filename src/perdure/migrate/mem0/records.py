@@ -127,7 +127,9 @@ class _Course:
             self._take(line.old, at=line.at if self.steps else line.created_at, line=line, reason=UNTOLD)
         if line.event == "DELETE" and self.steps:
             self._take(None, at=line.at, line=line)
-        elif line.event in ("ADD", "UPDATE") and line.new and (line.event == "UPDATE" or line.new != self.text):
+        elif (
+            line.event in ("ADD", "UPDATE") and line.new and (line.event == "UPDATE" or line.new != self.text)
+        ):
             self._take(line.new, at=line.at, line=line)
 
     def settle(self, told: Said) -> None:

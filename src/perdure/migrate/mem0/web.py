@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -38,16 +37,14 @@ class Server:
                 method, f"{self._url}{path}", json=body, allow_redirects=False
             ) as answer:
                 if answer.status == 429 or answer.status >= 500:
-                    raise Unavailable(
-                        f"{self._name} at {self._url} fails ({answer.status}): try again later"
-                    )
+                    raise Unavailable(f"{self._name} at {self._url} fails ({answer.status}): try again later")
                 if answer.status != 200:
                     raise ConfigurationError(
                         f"{self._name} at {self._url} refuses ({answer.status}): look at collection_name, "
                         "api_key and the address in mem0's configuration"
                     )
                 return await answer.json(content_type=None)
-        except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
+        except (TimeoutError, aiohttp.ClientError, ValueError) as error:
             raise Unavailable(
                 f"{self._name} at {self._url} does not answer ({type(error).__name__}): "
                 "look at the address in mem0's configuration, or try again later"
