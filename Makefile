@@ -46,7 +46,7 @@ lock: $(STAMP) ## Write the versions that are installed now into requirements-de
 	$(BIN)/pip freeze --exclude-editable > requirements-dev.lock
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) .venv-mem0 build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-mem0* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(STAMP): pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -125,11 +125,10 @@ class _Course:
         self.last = same
         if line.event != "ADD" and line.old and line.old != self.text:
             self._take(line.old, at=line.at if self.steps else line.created_at, line=line, reason=UNTOLD)
-        if line.event == "DELETE" and self.steps:
-            self._take(None, at=line.at, line=line)
-        elif (
-            line.event in ("ADD", "UPDATE") and line.new and (line.event == "UPDATE" or line.new != self.text)
-        ):
+        if line.event == "DELETE":
+            if self.steps:
+                self._take(None, at=line.at, line=line)
+        elif line.new and (line.event == "UPDATE" or line.new != self.text):
             self._take(line.new, at=line.at, line=line)
 
     def settle(self, told: Said) -> None:
