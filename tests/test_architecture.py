@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluate": VALUES,
     "observe": VALUES,  # sees an engine by what it tells of itself
     # of the engine, how a turn becomes a memory, and what ids and roles are
-    "migrate": VALUES | {"engine", "ports"},
+    "migrate": VALUES | {"engine", "ports", "threads"},
     "transcripts": VALUES | {"engine"},
     "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},
     # of the engine, how memories in a prompt are recognised; all else by the verbs

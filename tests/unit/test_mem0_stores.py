@@ -469,6 +469,21 @@ def test_a_reader_that_stops_early_leaves_nothing_open(tmp_path):
     asyncio.run(run())
 
 
+def test_a_reader_that_is_cancelled_ends_after_what_it_was_reading(tmp_path):
+    docstore = {f"{n}": {"data": f"number {n}", "user_id": "maya"} for n in range(5_000)}
+    config = faiss(tmp_path, docstore)
+
+    async def run() -> None:
+        reading = asyncio.create_task(all_of(config))
+        for _ in range(5):  # somewhere in the middle
+            await asyncio.sleep(0.01)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    asyncio.run(run())
+
+
 def test_nothing_at_all_is_nothing(tmp_path):
     assert taken(faiss(tmp_path, {})) == []
     with pytest.raises(PerdureError):

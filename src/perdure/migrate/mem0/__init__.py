@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import datetime
 from importlib import import_module
 from typing import Any, Final
@@ -16,6 +15,7 @@ from perdure.migrate.mem0.payloads import Point, said, scope_in
 from perdure.migrate.mem0.records import line, records, steps
 from perdure.migrate.mem0.spool import Spool, Subject
 from perdure.ports import Export
+from perdure.threads import Threads
 from perdure.types import Scope, Turn, utc_now
 
 PROVIDERS: Final = ("qdrant", "chroma", "pgvector", "faiss")
@@ -50,24 +50,26 @@ async def read(
         StoreDamaged: a file cannot be read, or is none of mem0's.
     """
     counted = Counter[str]() if left_out is None else left_out
-    spool = await asyncio.to_thread(Spool, tenant, _unowned(config, tenant), counted)
+    threads = Threads("mem0", 1)
+    spool = await threads.run(Spool, tenant, _unowned(config, tenant), counted)
     try:
-        await _fill(spool, config)
+        await _fill(spool, config, threads)
         converted = _Converted(tenant, clock(), counted)
-        async for page in in_thread(spool.subjects(converted.now)):
-            for export in await asyncio.to_thread(converted.page, page):
+        async for page in in_thread(converted.pages(spool)):
+            for export in page:
                 yield export
     finally:
-        await asyncio.to_thread(spool.close)
+        await threads.run(spool.close)  # after what is being put into it
+        threads.close()
 
 
-async def _fill(spool: Spool, config: Mapping[str, Any]) -> None:
-    past = await asyncio.to_thread(history.place, config)
+async def _fill(spool: Spool, config: Mapping[str, Any], threads: Threads) -> None:
+    past = await threads.run(history.place, config)
     async for page in _points(config):
-        await asyncio.to_thread(spool.put_points, page)
+        await threads.run(spool.put_points, page)
     if past is not None:
         async for rows in in_thread(history.rows(past)):
-            await asyncio.to_thread(spool.put_lines, rows)
+            await threads.run(spool.put_lines, rows)
 
 
 def _points(config: Mapping[str, Any]) -> AsyncIterator[list[Point]]:
@@ -101,19 +103,20 @@ class _Converted:
     """Pages of memories, made into records one after another: a session may go on over their edges."""
 
     def __init__(self, tenant: str, now: datetime, left_out: Counter[str]) -> None:
-        self.now = now
+        self._now = now
         self._tenant = tenant
         self._left_out = left_out
         self._owner: str | None = None
         self._last: dict[Scope, Turn] = {}
 
-    def page(self, subjects: Sequence[Subject]) -> list[Export]:
-        return [export for subject in subjects for export in self._records(subject)]
+    def pages(self, spool: Spool) -> Iterator[list[Export]]:
+        for subjects in spool.subjects(self._now):
+            yield [export for subject in subjects for export in self._records(subject)]
 
     def _records(self, subject: Subject) -> list[Export]:
         told = said(subject.payload)
         scope = scope_in(subject.payload, self._tenant)
-        course = steps(subject.id, told, [line(row) for row in subject.lines], now=self.now)
+        course = steps(subject.id, told, [line(row) for row in subject.lines], now=self._now)
         if not course or scope is None:
             self._left_out[NO_TEXT] += 1
             return []

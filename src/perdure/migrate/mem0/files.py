@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import closing, contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from perdure.errors import ConfigurationError, StoreBusy, StoreDamaged
+from perdure.threads import Threads
 
 PAGE: Final = 500
 """So many memories, or lines of history, at once."""
@@ -59,11 +59,13 @@ def existing(path: Path, option: str) -> Path:
     return path
 
 
-async def in_thread(pages: Generator[T] | Iterator[T]) -> AsyncIterator[T]:
-    """What a blocking iterator gives, without holding the event loop."""
+async def in_thread(pages: Iterator[T]) -> AsyncIterator[T]:
+    """What a blocking iterator gives, in a thread of its own, without holding the event loop."""
+    threads = Threads("mem0", 1)
     try:
-        while (page := await asyncio.to_thread(next, pages, None)) is not None:
+        while (page := await threads.run(next, pages, None)) is not None:
             yield page
     finally:
-        if isinstance(pages, Generator):
-            await asyncio.to_thread(pages.close)
+        if isinstance(pages, Generator):  # after what is being read, also when nobody waits for that any more
+            await threads.run(pages.close)
+        threads.close()
