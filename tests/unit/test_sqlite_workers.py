@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -65,6 +66,39 @@ def test_a_caller_that_goes_after_its_batch_was_taken_leaves_it_whole(path):
         return len(await store.find(query()))
 
     assert play(path, scenario) == 3
+
+
+class Watched:
+    """A queue that goes on when somebody has gone home who was told to."""
+
+    def __init__(self, crew, release):
+        self.held, self.crew, self.release = crew.queue, crew, release
+
+    def __getattr__(self, name):
+        return getattr(self.held, name)
+
+    def put(self, item):
+        self.held.put(item)
+        end = time.monotonic() + 10
+        while all(worker.is_alive() for worker in self.crew._workers) and time.monotonic() < end:
+            pass
+        self.release.set()
+
+
+def test_threads_go_home_whichever_is_told_first(path):
+    async def scenario(store):
+        await add(store, "one")
+        crew = store._use.readers
+        begun, release = threading.Event(), threading.Event()
+        busy = asyncio.create_task(crew.do(lambda _: begun.set() or release.wait(10)))
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        crew._workers.sort(key=lambda worker: worker.taken == 0)  # the busy one first: another takes its word
+        crew.queue = Watched(crew, release)
+        await asyncio.wait_for(crew.go_home(), 20)
+        return await busy
+
+    assert play(path, scenario)
 
 
 def test_reading_goes_on_while_the_writer_waits(path):
