@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from perdure.testing.servers import RedisServer
+from perdure.testing.servers import PostgresServer, RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -24,4 +24,11 @@ def redis_server(_redis: RedisServer) -> RedisServer:
 def falkordb_server() -> Iterator[RedisServer]:
     """A Redis with FalkorDB in it, for all tests; its vector sets are Redis 8's own."""
     with RedisServer(falkordb=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL for all tests; each store has a schema of its own in it."""
+    with PostgresServer() as server:
         yield server

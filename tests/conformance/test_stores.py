@@ -1,8 +1,12 @@
 """Each store keeps every promise of the port."""
 
+import hashlib
 from pathlib import Path
 
+import pytest
+
 from perdure.stores.memory import InMemoryStore
+from perdure.stores.postgres import PostgresStore
 from perdure.stores.sqlite import SqliteStore
 from perdure.testing.store import (
     AgreementConformance,
@@ -15,6 +19,7 @@ from perdure.testing.store import (
     StoreConformance,
     VectorCacheConformance,
 )
+from perdure.testing.servers import PostgresServer
 
 
 class TestInMemoryStore(StoreConformance, StandingConformance, VectorCacheConformance):
@@ -38,3 +43,22 @@ class TestSqliteStore(
 
     def opened_backup(self, path: Path) -> SqliteStore:
         return SqliteStore(path=path)
+
+
+class TestPostgresStore(
+    StoreConformance,
+    AgreementConformance,
+    DurableConformance,
+    CheckConformance,
+    ExportConformance,
+    ReindexConformance,
+    StandingConformance,
+    VectorCacheConformance,
+):
+    @pytest.fixture(autouse=True)
+    def server(self, postgres_server: PostgresServer) -> None:
+        self.url = postgres_server.url()
+
+    def make(self, folder: Path) -> PostgresStore:
+        name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+        return PostgresStore(url=self.url, schema=f"s{name}")

@@ -34,6 +34,7 @@ from perdure.stores.sqlite.migrations import scripts, upgrade
 from perdure.stores.sqlite.news import Mark, News, look
 from perdure.stores.sqlite.watch import Watch
 from perdure.stores.sqlite.workers import Crew, Outcome, Serve, group_commit, plainly, snapshot
+from perdure.stores.traces import Traces
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
 T = TypeVar("T")
@@ -41,8 +42,6 @@ T = TypeVar("T")
 LONGEST_WAIT: Final = 86_400
 """Seconds; SQLite counts milliseconds in 32 bits."""
 MOST_READERS: Final = 64
-MOST_WRITES: Final = 1_024
-"""After so many writes at the latest, what could not be removed of erased words is tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -335,28 +334,6 @@ class SqliteStore:
         return explained(error, self._file)
 
 
-@dataclass
-class _Traces:
-    """When to try again to remove what is left of erased words: after 1, 2, 4 ... more writes.
-
-    A try may take as long as writing the whole file, or waiting for a reader.
-    """
-
-    pause: int = 0
-    """In writes; 0: nothing is left."""
-    left: int = 0
-
-    def are_due(self) -> bool:
-        """Whether to try again after this write."""
-        self.left -= 1
-        return self.pause > 0 and self.left <= 0
-
-    def tried(self, *, done: bool) -> None:
-        """Begin the next pause, twice as long as the last, or none."""
-        self.pause = 0 if done else min(2 * self.pause or 1, MOST_WRITES)
-        self.left = self.pause
-
-
 @dataclass(kw_only=True)
 class _Use:
     """What there is while a store is open."""
@@ -367,7 +344,7 @@ class _Use:
     space: Space | None = None
     is_open: bool = False
     news: News = field(default_factory=News)
-    traces: _Traces = field(default_factory=_Traces)
+    traces: Traces = field(default_factory=Traces)
 
 
 def _prepare(path: Path, connections: Opener, space: Space | None, connection: sqlite3.Connection) -> None:

@@ -1,0 +1,355 @@
+"""Commits of one event loop: those that come together are made in one transaction, and none fails for its neighbours."""
+
+# ruff: noqa: S608 -- SQL is put together from names in these files; what callers give is bound
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from perdure.errors import Closed, Conflict, ModelMismatch
+from perdure.moments import micros
+from perdure.ports import Batch, Committed, Space
+from perdure.stores.postgres import standing
+from perdure.stores.postgres.commit import (
+    DAY,
+    FORGET_KEYS,
+    Key,
+    Known,
+    Shelf,
+    Version,
+    decide,
+    finish,
+    last_turn,
+    oldest_key,
+)
+from perdure.stores.postgres.connection import Connection, Row, Settings, Statement, Transaction, array
+from perdure.stores.postgres.lanes import Lane
+from perdure.stores.postgres.read import scope_ids
+from perdure.stores.postgres.sheet import Sheet
+from perdure.types import Partition, Scope
+
+AT_ONCE: Final = 2
+"""Transactions of commits on one event loop: while the server is at work on one, the next is decided."""
+FORGOTTEN: Final = 64
+"""Passing keys that are removed at once, with every so manieth commit at most half as many."""
+
+Outcome: TypeAlias = Committed | Exception
+
+_LOCK: Final = "SELECT owner, id, seq FROM partitions WHERE tenant = %s AND owner = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE"
+_MAKE: Final = (
+    "INSERT INTO partitions (tenant, owner, start, seq) SELECT %s, w.owner, f.value, f.value "
+    "FROM unnest(%s::text[]) w (owner), meta f WHERE f.key = 'floor' ORDER BY w.owner "
+    "ON CONFLICT DO NOTHING RETURNING owner, id, seq"
+)
+_SCOPES: Final = (
+    "SELECT s.ids, s.id, t.said_at, t.session FROM scopes s LEFT JOIN LATERAL "
+    "(SELECT said_at, session FROM turns WHERE scope = s.id ORDER BY ord DESC LIMIT 1) t ON TRUE "
+    "WHERE s.tenant = %s AND s.ids = ANY(%s::text[])"
+)
+_MAKE_SCOPE: Final = (
+    "INSERT INTO scopes (partition, tenant, ids, user_id, agent_id, app_id, run_id) VALUES (%s, %s, %s, %s, %s, %s, %s) "
+    "RETURNING id"
+)
+_TURNS: Final = "SELECT id, erased_at IS NOT NULL FROM turns WHERE tenant = %s AND id = ANY(%s::text[])"
+_VERSIONS: Final = (
+    "SELECT id, partition, ord, version, place, retired_at IS NOT NULL, erased_at IS NOT NULL FROM memories "
+    "WHERE tenant = %s AND id = ANY(%s::text[]) ORDER BY version"
+)
+_JOBS: Final = "SELECT id, partition FROM jobs WHERE tenant = %s AND id = ANY(%s::text[]) FOR UPDATE"
+_KEYS: Final = (
+    "SELECT p.owner, k.key, k.batch, k.at, k.first, k.last, k.passing, "
+    "EXISTS (SELECT 1 FROM memories m WHERE m.partition = k.partition AND m.ord BETWEEN k.first AND k.last "
+    "AND m.retired_at IS NOT NULL), ARRAY(SELECT c.memory_id FROM changes c WHERE c.partition = k.partition "
+    "AND c.seq BETWEEN k.first AND k.last ORDER BY c.seq) "
+    "FROM unnest(%s::text[], %s::text[]) w (owner, key) JOIN partitions p ON p.tenant = %s AND p.owner = w.owner "
+    "JOIN keys k ON k.partition = p.id AND k.key = w.key"
+)
+
+
+class Waiting(NamedTuple):
+    """A batch, and who waits for it."""
+
+    batch: Batch
+    space: Space | None
+    future: asyncio.Future[Committed]
+
+
+class Committer:
+    """Takes batches as they come, and makes one transaction of those that wait, tenant by tenant.
+
+    Of a partition, one transaction at a time: the next would wait for its lock, and others with it.
+    """
+
+    def __init__(self, lane: Lane, settings: Settings, *, group: int) -> None:
+        self._lane = lane
+        self._settings = settings
+        self._group = group
+        self._waiting: deque[Waiting] = deque()
+        self._busy: set[Partition] = set()
+        self._runners: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def commit(self, batch: Batch, space: Space | None) -> Committed:
+        """Durable when this returns.
+
+        A caller that is cancelled before the batch was taken withdraws it; later, it is stored whole.
+        """
+        if self._closed:
+            raise Closed("this store was closed: open another")
+        future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Waiting(batch, space, future))
+        if len(self._runners) < AT_ONCE:
+            runner = asyncio.create_task(self._run())
+            self._runners.add(runner)
+            runner.add_done_callback(self._runners.discard)
+        return await future
+
+    async def aclose(self) -> None:
+        """Finish what waits."""
+        self._closed = True
+        while self._runners:
+            await asyncio.wait(self._runners)
+
+    async def _run(self) -> None:
+        while taken := self._take():
+            partitions = {one.batch.partition for one in taken}
+            self._busy |= partitions
+            try:
+                outcomes = await self._stored(taken)
+            except asyncio.CancelledError:  # the loop ends
+                for one in taken:
+                    one.future.cancel()
+                raise
+            finally:
+                self._busy -= partitions
+            for one, outcome in zip(taken, outcomes, strict=True):
+                _settle(one.future, outcome)
+
+    def _take(self) -> list[Waiting]:
+        """The next that may go together: of one tenant, made in one space, of partitions that are not at work."""
+        taken: list[Waiting] = []
+        left: deque[Waiting] = deque()
+        while self._waiting and len(taken) < self._group:
+            one = self._waiting.popleft()
+            if one.future.cancelled():
+                continue
+            fits = not taken or (
+                one.batch.partition.tenant == taken[0].batch.partition.tenant and one.space == taken[0].space
+            )
+            (taken if fits and one.batch.partition not in self._busy else left).append(one)
+        self._waiting.extendleft(reversed(left))
+        return taken
+
+    async def _stored(self, taken: Sequence[Waiting]) -> list[Outcome]:
+        """What became of each: all in one transaction, or else each in its own."""
+        try:
+            return await self._together(taken)
+        except Exception as error:  # noqa: BLE001  # it belongs to those who wait
+            if len(taken) == 1 or isinstance(error, ModelMismatch):
+                return [error] * len(taken)
+        # A value that does not fit, a full disk, an id that somebody else has taken: none is to fail for the others.
+        return [outcome for one in taken for outcome in await self._stored([one])]
+
+    async def _together(self, taken: Sequence[Waiting]) -> list[Outcome]:
+        attempts = _Attempts([one.batch for one in taken], taken[0].space, self._settings)
+        return await self._lane.persist(attempts.attempt)
+
+
+def _settle(future: asyncio.Future[Committed], outcome: Outcome) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Committed):
+        future.set_result(outcome)
+    else:
+        future.set_exception(outcome)
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What was sent when the connection was lost, if it was: by its traces one can tell whether it was kept."""
+
+    outcomes: list[Outcome]
+    written: tuple[int, int, str] | None
+    """Partition, sequence and batch of a change that it made."""
+    done: tuple[str, ...]
+    """Jobs that it removed."""
+
+
+class _Attempts:
+    """One transaction of several batches, which is tried until it is known whether it was kept."""
+
+    def __init__(self, batches: Sequence[Batch], space: Space | None, settings: Settings) -> None:
+        self._batches = batches
+        self._tenant = batches[0].partition.tenant
+        self._space = space
+        self._settings = settings
+        self._sent: _Sent | None = None
+
+    async def attempt(self, connection: Connection) -> list[Outcome]:
+        """What became of each batch."""
+        transaction = Transaction(connection, self._settings.for_(self._tenant, writes=True))
+        known = await self._learn(transaction)
+        # Under the locks: what an earlier attempt has sent is kept by now, or never will be.
+        if self._sent is not None and await self._was_kept(transaction, self._sent):
+            await transaction.end()
+            return self._sent.outcomes
+        sheet = Sheet(self._tenant)
+        outcomes = [_outcome(known, batch, sheet) for batch in self._batches]
+        finish(known, sheet)
+        if (since := oldest_key(self._batches)) is not None:
+            sheet.run(FORGET_KEYS, self._tenant, micros(since) - DAY, 4 * len(self._batches))
+        self._sent = _Sent(outcomes, _written(known, self._batches, outcomes), _removed(self._batches, outcomes))
+        await transaction.end(*sheet.statements())
+        return outcomes
+
+    async def _learn(self, transaction: Transaction) -> Known:
+        """Take the locks, then look: whatever is seen after that stays as it is."""
+        partitions = {batch.partition: None for batch in self._batches}
+        owners = sorted(p.owner for p in partitions)
+        scopes = {scope: None for batch in self._batches for scope in _scopes_of(batch)}
+        questions = _questions(self._tenant, self._batches)
+        locked, held, placed, *found = await transaction.ask(
+            Statement(_LOCK, (self._tenant, array(owners))),
+            standing.SPACE,
+            Statement(_SCOPES, (self._tenant, array(map(scope_ids, scopes)))),
+            *(statement for statement, _ in questions),
+        )
+        known = Known(space=standing.fitting(standing.held(held[0]) if held else None, self._space))
+        known.shelves |= await _shelves(transaction, self._tenant, owners, locked)
+        await self._learn_scopes(transaction, known, scopes, placed)
+        for (_, take), rows in zip(questions, found, strict=True):
+            take(known, self._tenant, rows)
+        return known
+
+    async def _learn_scopes(
+        self, transaction: Transaction, known: Known, scopes: Iterable[Scope], placed: Sequence[Row]
+    ) -> None:
+        held = {row[0]: row[1:] for row in placed}
+        new = [scope for scope in scopes if scope_ids(scope) not in held]
+        made = await transaction.ask(*(_make_scope(known, scope) for scope in new)) if new else []
+        known.scopes |= {scope: row[0] for scope, [row] in zip(new, made, strict=True)}
+        for scope in scopes:
+            if (found := held.get(scope_ids(scope))) is not None:
+                number, said_at, session = found
+                known.scopes[scope] = number
+                if said_at is not None:
+                    known.last[scope] = last_turn(scope, said_at, session)
+
+    async def _was_kept(self, transaction: Transaction, sent: _Sent) -> bool:
+        if sent.written is not None:
+            *place, batch = sent.written
+            sql = "SELECT 1 FROM changes WHERE partition = %s AND seq = %s AND write_id = %s"
+            [found] = await transaction.ask(Statement(sql, (*place, batch)))
+            return bool(found)
+        if sent.done:
+            [left] = await transaction.ask(Statement(_JOBS, (self._tenant, array(sent.done))))
+            return not left
+        return False
+
+
+async def shelves_of(
+    transaction: Transaction, tenant: str, partitions: Iterable[Partition], space: Space | None
+) -> tuple[dict[Partition, Shelf], int]:
+    """These partitions, locked, and the number of the space in use.
+
+    Raises:
+        ModelMismatch: it is another one than `space`.
+    """
+    owners = sorted(partition.owner for partition in partitions)
+    locked, held = await transaction.ask(Statement(_LOCK, (tenant, array(owners))), standing.SPACE)
+    number = standing.fitting(standing.held(held[0]) if held else None, space)
+    return await _shelves(transaction, tenant, owners, locked), number
+
+
+async def _shelves(
+    transaction: Transaction, tenant: str, owners: Sequence[str], locked: Sequence[Row]
+) -> dict[Partition, Shelf]:
+    """Those that are locked, and new ones for owners that had none; another process may just have made these."""
+    found = {owner: Shelf(number, seq) for owner, number, seq in locked}
+    while missing := [owner for owner in owners if owner not in found]:
+        made, now = await transaction.ask(
+            Statement(_MAKE, (tenant, array(missing))), Statement(_LOCK, (tenant, array(missing)))
+        )
+        new = {row[0] for row in made}
+        found |= {owner: Shelf(number, seq, owner in new) for owner, number, seq in now}
+    return {Partition(tenant, owner): shelf for owner, shelf in found.items()}
+
+
+def _outcome(known: Known, batch: Batch, sheet: Sheet) -> Outcome:
+    try:
+        return decide(known, batch, sheet)
+    except Conflict as error:
+        return error
+
+
+def _written(
+    known: Known, batches: Sequence[Batch], outcomes: Sequence[Outcome]
+) -> tuple[int, int, str] | None:
+    for batch, outcome in zip(batches, outcomes, strict=True):
+        if isinstance(outcome, Committed) and not outcome.repeated and batch.writes:
+            return known.shelves[batch.partition].number, outcome.head, batch.id
+    return None
+
+
+def _removed(batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    return tuple(
+        done for batch, o in zip(batches, outcomes, strict=True) if isinstance(o, Committed) for done in batch.done
+    )
+
+
+def _scopes_of(batch: Batch) -> list[Scope]:
+    return [turn.scope for turn in batch.turns] + [w.memory.scope for w in batch.writes if w.memory is not None]
+
+
+def _make_scope(known: Known, scope: Scope) -> Statement:
+    number = known.shelves[scope.partition].number
+    ids = (scope.user_id, scope.agent_id, scope.app_id, scope.run_id)
+    return Statement(_MAKE_SCOPE, (number, scope.tenant, scope_ids(scope), *ids))
+
+
+# ---- what else has to be known, only as far as the batches ask for it
+
+_Take: TypeAlias = Any  # Callable[[Known, str, Sequence[Row]], None]
+
+
+def _questions(tenant: str, batches: Sequence[Batch]) -> list[tuple[Statement, _Take]]:
+    turns = {turn.id for batch in batches for turn in batch.turns}
+    memories: set[str] = set()
+    for batch in batches:
+        memories |= {*batch.needs, *batch.saw, *(write.memory_id for write in batch.writes)}
+        turns |= {source for w in batch.writes if w.memory is not None for source in w.memory.sources}
+    jobs = [done for batch in batches for done in batch.done]
+    keys = [(batch.partition.owner, batch.key) for batch in batches if batch.key is not None]
+    asked: list[tuple[Statement, _Take]] = []
+    if turns:
+        asked.append((Statement(_TURNS, (tenant, array(turns))), _take_turns))
+    if memories:
+        asked.append((Statement(_VERSIONS, (tenant, array(memories))), _take_versions))
+    if jobs:
+        asked.append((Statement(_JOBS, (tenant, array(jobs))), _take_jobs))
+    if keys:
+        owners, names = zip(*keys, strict=True)
+        asked.append((Statement(_KEYS, (array(owners), array(names), tenant)), _take_keys))
+    return asked
+
+
+def _take_turns(known: Known, _tenant: str, rows: Sequence[Row]) -> None:
+    known.turns |= dict(rows)  # type: ignore[arg-type]  # two columns
+
+
+def _take_versions(known: Known, _tenant: str, rows: Sequence[Row]) -> None:
+    for memory_id, *version in rows:
+        known.versions.setdefault(memory_id, []).append(Version(*version))
+
+
+def _take_jobs(known: Known, _tenant: str, rows: Sequence[Row]) -> None:
+    known.jobs |= dict(rows)  # type: ignore[arg-type]  # two columns
+
+
+def _take_keys(known: Known, tenant: str, rows: Sequence[Row]) -> None:
+    for owner, name, *key, memory_ids in rows:
+        known.keys[Partition(tenant, owner), name] = Key(*key, tuple(memory_ids))

@@ -1,0 +1,259 @@
+"""Everything out, losslessly, and in again."""
+
+# ruff: noqa: S608 -- SQL is put together from names in these files; what callers give is bound
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from perdure.arguments import shown
+from perdure.errors import Conflict
+from perdure.ids import new_id
+from perdure.moments import micros
+from perdure.ports import Entry, Export, Job, Space
+from perdure.stores import rows
+from perdure.stores.postgres import jobs, read
+from perdure.stores.postgres.commit import KEEP_SEQ, RETIRE, entry_row
+from perdure.stores.postgres.committing import shelves_of
+from perdure.stores.postgres.connection import Statement, Transaction, array
+from perdure.stores.postgres.sheet import COLUMNS
+from perdure.types import Change, Memory, Partition, Scope, Turn
+
+PAGE = 500
+
+
+async def pages(
+    transaction: Transaction, tenant: str, partitions: Sequence[Partition] | None
+) -> AsyncIterator[list[Export]]:
+    """Partition by partition: its turns, its log (each version before the change that began it), its jobs."""
+    held, owed = await transaction.ask(
+        Statement("SELECT id, owner FROM partitions WHERE tenant = %s ORDER BY owner", (tenant,)),
+        jobs.listed(tenant),
+    )
+    waiting = jobs.jobs(owed)
+    for number, owner in held:
+        partition = Partition(tenant, owner)
+        if partitions is None or partition in partitions:
+            async for turns in _turns(transaction, partition, number):
+                yield [Export(partition, turn) for turn in turns]
+            async for log in _log(transaction, partition, number):
+                yield [Export(partition, record) for record in log]
+            yield [Export(partition, job) for job in waiting if job.partition == partition]
+
+
+async def _turns(transaction: Transaction, partition: Partition, number: int) -> AsyncIterator[list[Turn]]:
+    last = 0
+    while True:
+        sql = (
+            f"SELECT {read.TURN}, t.ord FROM turns t JOIN scopes s ON s.id = t.scope "
+            "WHERE t.partition = %s AND t.ord > %s AND t.erased_at IS NULL ORDER BY t.ord LIMIT %s"
+        )
+        [found] = await transaction.ask(Statement(sql, (number, last, PAGE)))
+        if not found:
+            return
+        last = found[-1][-1]
+        yield read.turns([row[:-1] for row in found], partition.tenant)
+
+
+async def _log(
+    transaction: Transaction, partition: Partition, number: int
+) -> AsyncIterator[list[Memory | Change]]:
+    last = 0
+    versions = f"SELECT {read.MEMORY} FROM {read.TABLES} WHERE m.partition = %s AND m.ord BETWEEN %s AND %s"
+    while True:
+        asked = read.changes("c.partition = %s AND c.seq > %s ORDER BY c.seq LIMIT %s", (number, last, PAGE))
+        [found] = await transaction.ask(asked)
+        if not found:
+            return
+        changes = [read.change(row) for row in found]
+        [begun] = await transaction.ask(Statement(versions, (number, changes[0].seq, changes[-1].seq)))
+        made = {memory.ord: memory for memory in read.memories(begun, partition.tenant)}
+        last = changes[-1].seq
+        yield [
+            record for change in changes for record in (made.get(change.seq), change) if record is not None
+        ]
+
+
+async def restore(
+    tenant: str,
+    records: Sequence[tuple[Export, Entry | None]],
+    space: Space | None,
+    transaction: Transaction,
+) -> int:
+    """Put records of a tenant in that are not known yet, with their entries; how many they were."""
+    partitions = {export.partition: None for export, _ in records}
+    shelves, number = await shelves_of(transaction, tenant, partitions, space)
+    restorers = {
+        partition: Restorer(transaction, partition, number=shelf.number, seq=shelf.seq, space=number)
+        for partition, shelf in shelves.items()
+    }
+    new = 0
+    for export, entry in records:
+        new += await restorers[export.partition].put(export.record, entry)
+    for restorer in restorers.values():
+        await restorer.finish()
+    return new
+
+
+class Restorer:
+    """Puts records into one partition, whose lock it holds."""
+
+    def __init__(
+        self, transaction: Transaction, partition: Partition, *, number: int, seq: int, space: int
+    ) -> None:
+        self._transaction = transaction
+        self._partition = partition
+        self._number = number
+        self._seq = seq
+        self._space = space
+        self._scopes: dict[Scope, int] = {}
+
+    async def put(self, record: Turn | Memory | Change | Job, entry: Entry | None) -> bool:
+        """Put a record in, if it is not known yet; row numbers are given anew, in the order of the records."""
+        match record:
+            case Turn():
+                return await self._turn(record)
+            case Memory():
+                return await self._memory(record, entry)
+            case Change():
+                return await self._change(record)
+            case Job():
+                return await self._job(record)
+
+    async def finish(self) -> None:
+        """Store how far the sequence has come."""
+        await self._transaction.ask(Statement(KEEP_SEQ, (self._seq, self._number)))
+
+    async def _ask(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+        [found] = await self._transaction.ask(Statement(sql, values))
+        return found
+
+    async def _insert(self, table: str, row: Sequence[object]) -> None:
+        columns = COLUMNS[table]
+        marks = ", ".join(["%s"] * (columns.count(",") + 1))
+        await self._ask(f"INSERT INTO {table} ({columns}) VALUES ({marks})", *row, self._partition.tenant)
+
+    async def _scope(self, scope: Scope) -> int:
+        if scope not in self._scopes:
+            ids = read.scope_ids(scope)
+            insert = (
+                "INSERT INTO scopes (partition, tenant, ids, user_id, agent_id, app_id, run_id) "
+                "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+            )
+            row = (self._number, scope.tenant, ids, scope.user_id, scope.agent_id, scope.app_id, scope.run_id)
+            await self._ask(insert, *row)
+            find = "SELECT id FROM scopes WHERE tenant = %s AND ids = %s"
+            [[number]] = await self._ask(find, scope.tenant, ids)
+            assert isinstance(number, int)
+            self._scopes[scope] = number
+        return self._scopes[scope]
+
+    async def _turn(self, turn: Turn) -> bool:
+        if await self._ask("SELECT 1 FROM turns WHERE tenant = %s AND id = %s", self._partition.tenant, turn.id):
+            return False
+        placed = replace(turn, session=turn.session or turn.scope.run_id or turn.id)
+        await self._insert("turns", rows.turn_row(placed, self._number, await self._scope(turn.scope)))
+        return True
+
+    async def _memory(self, memory: Memory, entry: Entry | None) -> bool:
+        """A version that is not known, with a change that says as much as the version does.
+
+        The change that an export has of it comes next, perhaps in another call: until then it has no `write_id`.
+        """
+        find = (
+            "SELECT version, ord, place, retired_at, partition FROM memories WHERE tenant = %s AND id = %s "
+            "ORDER BY version"
+        )
+        versions = await self._ask(find, self._partition.tenant, memory.id)
+        if any(partition != self._number for *_, partition in versions):
+            raise Conflict(
+                f"the memory {shown(memory.id)} belongs to somebody else here: nothing of this page was taken in"
+            )
+        if any(isinstance(version, int) and version >= memory.version for version, *_ in versions):
+            return False
+        self._seq += 1
+        place = versions[-1][2] if versions else self._seq if memory.kind == "turn" else None
+        assert place is None or isinstance(place, int)
+        placed = replace(memory, ord=self._seq, place=place)
+        await self._insert("memories", rows.memory_row(placed, self._number, await self._scope(memory.scope)))
+        ends = "UPDATE memories SET retired_at = %s, erased_at = %s WHERE partition = %s AND ord = %s"
+        retired, erased = rows.maybe_micros(memory.retired_at), rows.maybe_micros(memory.erased_at)
+        await self._ask(ends, retired, erased, self._number, self._seq)
+        if entry is not None and self._space and memory.erased_at is None:
+            await self._insert("entries", entry_row(self._space, self._number, self._seq, entry))
+        at = micros(memory.recorded_at)
+        old = await self._end_earlier(versions[-1][1], versions[-1][3], at) if versions else None
+        event = "UPDATE" if versions else "ADD"
+        row = (self._number, self._seq, memory.id, event, old, self._seq, at, None, None, None)
+        await self._insert("changes", row)
+        return True
+
+    async def _end_earlier(self, ord_: object, retired_at: object, at: int) -> object:
+        """The earlier version if this one took its place, rather than came after a time of none."""
+        if retired_at is None:
+            await self._ask(RETIRE, at, self._number, ord_)
+        return ord_ if retired_at in (None, at) else None
+
+    async def _change(self, change: Change) -> bool:
+        """A line of the log.
+
+        - A version came just before it, whose own line says less: complete that one.
+        - It is known, or nothing here ended as it says: leave it.
+        - It ended a version: add it.
+        """
+        at = micros(change.at)
+        complete = (
+            "UPDATE changes SET event = %s, write_id = %s, actor = %s, reason = %s WHERE partition = %s "
+            "AND memory_id = %s AND at = %s AND write_id IS NULL AND made IS NOT NULL RETURNING seq"
+        )
+        said = (change.event, change.write_id, change.actor, change.reason)
+        if await self._ask(complete, *said, self._number, change.memory_id, at):
+            return True
+        known = (
+            "SELECT 1 FROM changes WHERE memory_id = %s AND partition = %s AND event = %s AND at = %s "
+            "AND write_id IS NOT DISTINCT FROM %s::text"
+        )
+        find = "SELECT max(ord) FROM memories WHERE id = %s AND partition = %s AND %s IN (retired_at, erased_at)"
+        [[ended]] = await self._ask(find, change.memory_id, self._number, at)
+        if ended is None or await self._ask(
+            known, change.memory_id, self._number, change.event, at, change.write_id
+        ):
+            return False
+        self._seq += 1
+        row = (self._number, self._seq, change.memory_id, change.event, ended, None, at)
+        await self._insert("changes", (*row, change.write_id, change.actor, change.reason))
+        return True
+
+    async def _job(self, job: Job) -> bool:
+        """Work that is still to be done here, which nobody has yet.
+
+        - Its turns are not here, or were erased: there is nothing to do.
+        - It is known, or a batch with its id has done more here than to bring the turns: leave it.
+        - Another tenant has a job with its id: it gets one of its own.
+        """
+        find = "SELECT id FROM turns WHERE partition = %s AND erased_at IS NULL AND id = ANY(%s::text[])"
+        there = {name for [name] in await self._ask(find, self._number, array(job.turns))}
+        turns = [name for name in job.turns if name in there]
+        known = (
+            "SELECT 1 FROM jobs WHERE partition = %s AND (id = %s OR (kind = %s AND turns = %s)) "
+            "UNION ALL SELECT 1 FROM changes WHERE partition = %s AND write_id = %s "
+            "AND NOT (event = 'ADD' AND memory_id = ANY(%s::text[]))"
+        )
+        mine, its = (self._number, job.id, job.kind, rows.to_json(turns)), (self._number, job.id)
+        if not turns or await self._ask(known, *mine, *its, array(job.turns)):
+            return False
+        if len(turns) < len(job.turns):  # what a model said of the others goes with them
+            job = replace(job, error=None, answer=None)
+        own = replace(job, turns=tuple(turns), worker=None, leased_until=None)
+        for named in (own, replace(own, id=new_id())):
+            if await self._insert_job(named):
+                break
+        return True
+
+    async def _insert_job(self, job: Job) -> bool:
+        """Whether nobody has a job with this id: other tenants' jobs are not to be seen, but their ids are taken."""
+        columns = COLUMNS["jobs"]
+        marks = ", ".join(["%s"] * (columns.count(",") + 1))
+        sql = f"INSERT INTO jobs ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING RETURNING id"
+        return bool(await self._ask(sql, *rows.job_row(job, self._number), self._partition.tenant))
