@@ -83,6 +83,20 @@ LINES = {
     "cache_redis_miss_times": Line(
         title="any other search beside a Redis, in times of what it takes without", unit=""
     ),
+    "postgres_raw_ms": Line(
+        title="floor: the rows of one add sent raw to PostgreSQL, pipelined, one transaction, p50", unit="ms"
+    ),
+    "postgres_add_ms": Line(title="one add committed by the PostgreSQL store, p50", unit="ms"),
+    "postgres_add_times": Line(title="the same in times of the floor", unit="", target=2),
+    "postgres_adds_ms": Line(title="200 adds at once, of one user or of 200", unit="ms"),
+    "postgres_adds_times": Line(
+        title="the same in times of all their rows sent raw in one transaction", unit="", target=2
+    ),
+    "postgres_search_ms": Line(
+        title="PostgreSQL: scoped search of {rows:,} rows over 100 users, warm, p50", unit="ms", target=4
+    ),
+    "postgres_scope_ms": Line(title="PostgreSQL: search in one scope of {rows:,}, warm, p50", unit="ms"),
+    "postgres_touch_ms": Line(title="PostgreSQL: first search in one scope of {rows:,}", unit="ms"),
     "first_word_ms": Line(
         title="floor: first word of a streamed answer from a server at 0 ms, p50", unit="ms"
     ),

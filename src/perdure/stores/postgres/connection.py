@@ -45,9 +45,7 @@ LOCKS: Final = 0x50455244
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What every transaction sets for itself: nothing outlives it, so that poolers between us and the server may do
-    with connections as they like.
-    """
+    """What every transaction sets for itself, so that poolers may do with connections what they like after it."""
 
     schema: str
     statement_timeout: float
@@ -193,6 +191,13 @@ def plainly(text: str) -> str:
     if "\x01" not in text:
         return text
     return text.replace("\x01\x01", "\x00").replace("\x01\x02", "\x01")
+
+
+def unfolded(value: Any) -> Any:
+    """What was read from JSON that the database made, its texts as they were before they were written."""
+    if isinstance(value, str):
+        return plainly(value)
+    return [unfolded(part) for part in value] if isinstance(value, list) else value
 
 
 class _Text(StrDumperUnknown):

@@ -33,7 +33,9 @@ _OWNERS: Final = (
     "(SELECT partition FROM memories WHERE tenant = %s AND id = ANY(%s::text[])) OR p.id IN "
     "(SELECT partition FROM turns WHERE tenant = %s AND id = ANY(%s::text[]))) ORDER BY p.id FOR NO KEY UPDATE"
 )
-_SOURCES: Final = "SELECT sources FROM memories WHERE tenant = %s AND id = ANY(%s::text[]) AND sources IS NOT NULL"
+_SOURCES: Final = (
+    "SELECT sources FROM memories WHERE tenant = %s AND id = ANY(%s::text[]) AND sources IS NOT NULL"
+)
 _DERIVED: Final = (
     "SELECT m.id, m.sources FROM memories m WHERE m.tenant = %s AND m.sources IS NOT NULL AND m.erased_at IS NULL "
     "AND m.partition IN (SELECT partition FROM turns WHERE tenant = %s AND id = ANY(%s::text[])) ORDER BY m.version"
@@ -116,7 +118,9 @@ async def _with_sources(transaction: Transaction, tenant: str, memory_ids: Seque
     )
     for [sources] in found:
         ids.update(dict.fromkeys(json.loads(sources)))
-    held = {memory_id: {*json.loads(sources)} for memory_id, sources in derived if memory_id not in memory_ids}
+    held = {
+        memory_id: {*json.loads(sources)} for memory_id, sources in derived if memory_id not in memory_ids
+    }
     touched = {memory_id: s - {*memory_ids} for memory_id, s in held.items() if s & {*memory_ids}}
     left = {turn for sources in touched.values() for turn in sources}
     [there] = await transaction.ask(Statement(_LEFT_TURNS, (tenant, array(left)))) if left else [[]]
@@ -196,7 +200,11 @@ async def reset(transaction: Transaction, settings: Settings, tenant: str) -> No
     await transaction.ask(Statement(floor, (tenant,)), ERASED)
     await vectors.forget(transaction, tenant)
     await transaction.ask(
-        *(Statement(f"DELETE FROM {table} WHERE tenant = %s", (tenant,)) for table in TABLES if table != "vectors")
+        *(
+            Statement(f"DELETE FROM {table} WHERE tenant = %s", (tenant,))
+            for table in TABLES
+            if table != "vectors"
+        )
     )
 
 
@@ -220,7 +228,9 @@ async def vacuum(connection: Connection, settings: Settings) -> bool:
     tables = ", ".join(f"{quoted(settings.schema)}.{table}" for table in TABLES)
     connection.add_notice_handler(note)
     try:
-        await connection.execute(f"VACUUM (VERBOSE, SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) {tables}".encode(), prepare=False)
+        await connection.execute(
+            f"VACUUM (VERBOSE, SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) {tables}".encode(), prepare=False
+        )
     finally:
         connection.remove_notice_handler(note)
     if len(left) < len(TABLES) or any(left):

@@ -150,7 +150,9 @@ class Restorer:
         return self._scopes[scope]
 
     async def _turn(self, turn: Turn) -> bool:
-        if await self._ask("SELECT 1 FROM turns WHERE tenant = %s AND id = %s", self._partition.tenant, turn.id):
+        if await self._ask(
+            "SELECT 1 FROM turns WHERE tenant = %s AND id = %s", self._partition.tenant, turn.id
+        ):
             return False
         placed = replace(turn, session=turn.session or turn.scope.run_id or turn.id)
         await self._insert("turns", rows.turn_row(placed, self._number, await self._scope(turn.scope)))
@@ -214,7 +216,9 @@ class Restorer:
             "SELECT 1 FROM changes WHERE memory_id = %s AND partition = %s AND event = %s AND at = %s "
             "AND write_id IS NOT DISTINCT FROM %s::text"
         )
-        find = "SELECT max(ord) FROM memories WHERE id = %s AND partition = %s AND %s IN (retired_at, erased_at)"
+        find = (
+            "SELECT max(ord) FROM memories WHERE id = %s AND partition = %s AND %s IN (retired_at, erased_at)"
+        )
         [[ended]] = await self._ask(find, change.memory_id, self._number, at)
         if ended is None or await self._ask(
             known, change.memory_id, self._number, change.event, at, change.write_id

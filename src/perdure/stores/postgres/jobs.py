@@ -88,9 +88,7 @@ async def claim(
 
 def _due(waiting: Sequence[Row], *, worker: str, now: int, limit: int) -> list[str]:
     """The ids of those that may be taken: of each partition what stands before the first that is not due."""
-    blocked = {
-        partition for _, partition, _, leased, holder in waiting if leased > now and holder != worker
-    }
+    blocked = {partition for _, partition, _, leased, holder in waiting if leased > now and holder != worker}
     taken: list[str] = []
     for job_id, partition, due_at, leased_until, _ in waiting:
         if partition in blocked or leased_until > now:
@@ -106,9 +104,7 @@ def _due(waiting: Sequence[Row], *, worker: str, now: int, limit: int) -> list[s
 
 def extend(tenant: str, ids: Sequence[str], *, worker: str, until: int) -> Statement:
     """Move the end of a worker's leases."""
-    sql = (
-        "UPDATE jobs SET leased_until = %s WHERE tenant = %s AND id = ANY(%s::text[]) AND worker = %s AND leased_until > 0"
-    )
+    sql = "UPDATE jobs SET leased_until = %s WHERE tenant = %s AND id = ANY(%s::text[]) AND worker = %s AND leased_until > 0"
     return Statement(sql, (until, tenant, array(ids), worker))
 
 
@@ -127,7 +123,9 @@ async def erase(transaction: Transaction, partitions: Collection[int], erased: C
         turns = json.loads(held)
         left = [turn for turn in turns if turn not in erased]
         if left and len(left) < len(turns):
-            changes.append(Statement("UPDATE jobs SET turns = %s WHERE id = %s", (rows.to_json(left), job_id)))
+            changes.append(
+                Statement("UPDATE jobs SET turns = %s WHERE id = %s", (rows.to_json(left), job_id))
+            )
         elif len(left) < len(turns):
             changes.append(Statement("DELETE FROM jobs WHERE id = %s", (job_id,)))
     if changes:

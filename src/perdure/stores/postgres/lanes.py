@@ -202,7 +202,9 @@ async def _ending(pool: AsyncConnectionPool[Connection]) -> AsyncGenerator[None]
     try:
         yield
     finally:
-        with suppress(asyncio.CancelledError):  # when a loop ends, its tasks were cancelled, the pool's own among them
+        with suppress(
+            asyncio.CancelledError
+        ):  # when a loop ends, its tasks were cancelled, the pool's own among them
             await pool.close()
 
 

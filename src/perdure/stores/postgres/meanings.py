@@ -35,7 +35,9 @@ def explained(error: Exception, place: str) -> Exception:
     if isinstance(error, PoolClosed):
         return Closed("this store was closed: open another")
     if isinstance(error, (PoolTimeout, TooManyRequests)):
-        return Unavailable(f"{place}: no connection was free in time: raise `max_connections`, or try again later")
+        return Unavailable(
+            f"{place}: no connection was free in time: raise `max_connections`, or try again later"
+        )
     if not isinstance(error, Error):
         return error
     state = error.sqlstate or ""
@@ -86,7 +88,9 @@ def unreachable(error: BaseException, place: str) -> Unavailable:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return (lines[-1] if lines and "FATAL" in lines[-1] else lines[0] if lines else type(error).__name__).strip()[:300]
+    return (
+        lines[-1] if lines and "FATAL" in lines[-1] else lines[0] if lines else type(error).__name__
+    ).strip()[:300]
 
 
 _ENDING: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53300"})
@@ -112,11 +116,15 @@ _MEANINGS: Final[dict[str, Callable[[str], PerdureError]]] = {
     "57014": lambda place: Unavailable(
         f"{place} took longer than `statement_timeout`: nothing was changed. Raise it, or ask for less"
     ),
-    "40": lambda place: StoreBusy(f"{place}: others changed the same at the same time: nothing was changed, try again"),
+    "40": lambda place: StoreBusy(
+        f"{place}: others changed the same at the same time: nothing was changed, try again"
+    ),
     "23": lambda _: Conflict("somebody else stored this version first: read again, then retry"),
     "22003": lambda _: InvalidInput("a number does not fit into 64 bits"),
     "22": lambda place: InvalidInput(f"{place} cannot hold a value of this call"),
-    "53100": lambda place: StoreFull(f"{place} could not grow: the disk is full; nothing of this call was kept"),
+    "53100": lambda place: StoreFull(
+        f"{place} could not grow: the disk is full; nothing of this call was kept"
+    ),
     "53200": lambda place: Unavailable(f"{place} has no memory left: nothing was changed, try again later"),
     "54": lambda place: TooLarge(f"{place}: a text or its metadata is larger than PostgreSQL can hold"),
     "42501": lambda place: StoreUnwritable(
@@ -125,7 +133,9 @@ _MEANINGS: Final[dict[str, Callable[[str], PerdureError]]] = {
     "25006": lambda place: StoreUnwritable(f"{place} can only be read: connect to the primary server"),
     "XX001": lambda place: StoreDamaged(f"{place} is damaged: restore a backup; nothing was changed"),
     "XX002": lambda place: StoreDamaged(f"{place} has a damaged index: REINDEX it; nothing was changed"),
-    "3D000": lambda place: ConfigurationError(f"{place}: there is no such database: create it, or mend `dbname`"),
+    "3D000": lambda place: ConfigurationError(
+        f"{place}: there is no such database: create it, or mend `dbname`"
+    ),
     "28": lambda place: ConfigurationError(f"{place} does not let us in: mend `user` and `password`"),
     "42P01": lambda place: StoreError(f"{place} has lost a table of the store: restore a backup"),
     "3F000": lambda place: StoreError(f"{place} has lost the schema of the store: restore a backup"),

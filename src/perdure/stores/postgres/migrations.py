@@ -45,13 +45,13 @@ async def upgrade(connection: Connection, settings: Settings, place: str) -> Non
     await _check_server(connection, place)
     while await _version(connection, settings, place) < len(scripts()):
         transaction = Transaction(connection, settings.for_(None))
-        await transaction.ask(settings.alone, Statement(f"CREATE SCHEMA IF NOT EXISTS {quoted(settings.schema)}"))
+        await transaction.ask(
+            settings.alone, Statement(f"CREATE SCHEMA IF NOT EXISTS {quoted(settings.schema)}")
+        )
         version = await _identified(transaction, settings, place)
         if version < len(scripts()):
             await connection.execute(scripts()[version].encode(), prepare=False)
-            keep = (
-                "INSERT INTO meta VALUES ('schema', %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-            )
+            keep = "INSERT INTO meta VALUES ('schema', %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
             await transaction.ask(Statement(keep, (version + 1,)))
         await transaction.end()
 
@@ -60,7 +60,9 @@ async def _check_server(connection: Connection, place: str) -> None:
     cursor = await connection.execute("SHOW server_encoding", prepare=False)
     [[encoding]] = await cursor.fetchall()
     if connection.info.server_version < OLDEST * 10_000:
-        raise ConfigurationError(f"{place} is PostgreSQL {connection.info.server_version // 10_000}: {OLDEST} is needed")
+        raise ConfigurationError(
+            f"{place} is PostgreSQL {connection.info.server_version // 10_000}: {OLDEST} is needed"
+        )
     if encoding != "UTF8":
         raise ConfigurationError(
             f"{place} keeps texts as {encoding}: CREATE DATABASE ... ENCODING 'UTF8', which holds all of them"

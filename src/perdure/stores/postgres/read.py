@@ -41,7 +41,9 @@ class Scopes(dict[str, Scope]):
         self._tenant = tenant
 
     def __missing__(self, ids: str) -> Scope:
-        self[ids] = scope = Scope(tenant=self._tenant, **dict(zip(rows.SCOPE_IDS, json.loads(ids), strict=True)))
+        self[ids] = scope = Scope(
+            tenant=self._tenant, **dict(zip(rows.SCOPE_IDS, json.loads(ids), strict=True))
+        )
         return scope
 
 
@@ -71,9 +73,7 @@ def current(space: int, partition: int, *, after: int) -> Statement:
 
 def known(space: int, partition: int, at: datetime, *, after: int) -> Statement:
     """A page of the versions after a row that were current at a moment."""
-    sql = (
-        f"{_ENTRY} m.recorded_at <= %s AND (m.retired_at IS NULL OR m.retired_at > %s) ORDER BY m.ord LIMIT {PAGE}"
-    )
+    sql = f"{_ENTRY} m.recorded_at <= %s AND (m.retired_at IS NULL OR m.retired_at > %s) ORDER BY m.ord LIMIT {PAGE}"
     return Statement(sql, (space, partition, after, micros(at), micros(at)))
 
 

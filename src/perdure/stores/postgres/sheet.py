@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -60,20 +61,23 @@ class Sheet:
         return self._done
 
     def _flush(self) -> None:
-        for table, new in self._rows.items():
-            self._done += _inserts(table, new)
+        """Rows of several tables go in one statement: most of what a statement costs is to send it."""
+        left = {table: deque(new) for table, new in self._rows.items()}
         self._rows.clear()
-
-
-def _inserts(table: str, new: Sequence[tuple[Any, ...]]) -> Iterator[Statement]:
-    begun = 0
-    while begun < len(new):
-        size = next(size for size in CHUNKS if size <= len(new) - begun)
-        yield Statement(_insert(table, size), [value for row in new[begun : begun + size] for value in row])
-        begun += size
+        while left := {table: new for table, new in left.items() if new}:
+            least = min(map(len, left.values()))
+            size = next(size for size in CHUNKS if size <= least)
+            values = [value for new in left.values() for _ in range(size) for value in new.popleft()]
+            self._done.append(Statement(_inserts(tuple(left), size), values))
 
 
 @cache
+def _inserts(tables: tuple[str, ...], size: int) -> str:
+    *parts, last = [_insert(table, size) for table in tables]
+    named = ", ".join(f"i{number} AS ({part})" for number, part in enumerate(parts))
+    return f"WITH {named} {last}" if parts else last
+
+
 def _insert(table: str, size: int) -> str:
     columns = COLUMNS[table]
     one = f"({', '.join(['%s'] * (columns.count(',') + 1))})"

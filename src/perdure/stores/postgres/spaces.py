@@ -1,6 +1,6 @@
 """Which space is in use, and making entries again in another, beside those in use."""
 
-# ruff: noqa: S608 -- SQL is put together from names in these files; what callers give is bound
+
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ async def adopt(transaction: Transaction, settings: Settings, asked: Space) -> N
     if held is not None and fits(held.space, asked):
         return
     _, found, [[has_entries]] = await transaction.ask(
-        settings.alone, standing.SPACE, Statement("SELECT EXISTS (SELECT 1 FROM entries e JOIN spaces s ON s.id = e.space AND s.active)")
+        settings.alone,
+        standing.SPACE,
+        Statement("SELECT EXISTS (SELECT 1 FROM entries e JOIN spaces s ON s.id = e.space AND s.active)"),
     )
     held = standing.held(found[0]) if found else None
     if held is None:
@@ -71,7 +73,10 @@ async def missing(transaction: Transaction, space: Space, *, limit: int) -> list
 
 
 async def prepare(
-    transaction: Transaction, settings: Settings, space: Space, entries: Sequence[tuple[Partition, int, Entry]]
+    transaction: Transaction,
+    settings: Settings,
+    space: Space,
+    entries: Sequence[tuple[Partition, int, Entry]],
 ) -> None:
     """Store entries in a space that need not be in use; what was erased meanwhile gets none."""
     await transaction.ask(settings.alone)
@@ -86,13 +91,11 @@ async def prepare(
     await transaction.ask(*statements)
 
 
-_PREPARE: Final = (
-    PUT_ENTRY.replace(
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ",
-        "SELECT %s, m.partition, m.ord, %s, %s, %s, %s, %s, m.tenant FROM partitions p "
-        "JOIN memories m ON m.partition = p.id "
-        "WHERE p.tenant = %s AND p.owner = %s AND m.ord = %s AND m.erased_at IS NULL ",
-    )
+_PREPARE: Final = PUT_ENTRY.replace(
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ",
+    "SELECT %s, m.partition, m.ord, %s, %s, %s, %s, %s, m.tenant FROM partitions p "
+    "JOIN memories m ON m.partition = p.id "
+    "WHERE p.tenant = %s AND p.owner = %s AND m.ord = %s AND m.erased_at IS NULL ",
 )
 
 

@@ -139,7 +139,9 @@ class PostgresStore:
                 transaction = Transaction(connection, self._settings.for_(None))
                 await spaces.adopt(transaction, self._settings, space)
                 await transaction.end()
-            self._use.traces.tried(done=await erase.vacuum(connection, self._settings))  # of one that was cut off
+            self._use.traces.tried(
+                done=await erase.vacuum(connection, self._settings)
+            )  # of one that was cut off
         except Error as error:
             raise meanings.explained(error, self._server.place) from error
         finally:
@@ -297,7 +299,9 @@ class PostgresStore:
         tenants = dict.fromkeys(record.partition.tenant for record in records)
         for tenant in tenants:
             some = [(r, e) for r, e in zip(records, entries, strict=True) if r.partition.tenant == tenant]
-            new += await self._write(tenant, partial(exports.restore, tenant, some, self._use.space), repeatable=False)
+            new += await self._write(
+                tenant, partial(exports.restore, tenant, some, self._use.space), repeatable=False
+            )
         return new
 
     async def jobs(

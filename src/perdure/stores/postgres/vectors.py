@@ -12,9 +12,7 @@ SPARED: Final = 0.9
 
 ERASED: Final = Statement("SELECT value FROM meta WHERE key = 'erased'")
 _HELD: Final = Statement("SELECT value FROM meta WHERE key = 'vector_bytes' FOR UPDATE")
-_PUT: Final = (
-    "INSERT INTO vectors (tenant, name, vector) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING RETURNING length(vector)"
-)
+_PUT: Final = "INSERT INTO vectors (tenant, name, vector) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING RETURNING length(vector)"
 _COUNT: Final = "UPDATE meta SET value = value + %s WHERE key = 'vector_bytes' RETURNING value"
 _OLDEST: Final = (
     "WITH aged AS (SELECT id, sum(length(vector)) OVER (ORDER BY id DESC) AS held FROM vectors), "
@@ -29,9 +27,7 @@ def cached(tenant: str, names: Sequence[str]) -> list[Statement]:
     return [ERASED, Statement(sql, (tenant, array(names)))]
 
 
-async def cache(
-    transaction: Transaction, tenant: str, vectors: Mapping[str, bytes], *, erasures: int
-) -> int:
+async def cache(transaction: Transaction, tenant: str, vectors: Mapping[str, bytes], *, erasures: int) -> int:
     """Keep vectors, unless something was erased since they were made: one of them may be of those words.
 
     Returns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+
 from perdure.ports import Space
 from perdure.stores.spaces import Held, fits, mismatch
 
