@@ -23,9 +23,7 @@ FORGET_KEYS: Final = (
     "AND at < %s ORDER BY at LIMIT %s FOR UPDATE SKIP LOCKED)"
 )
 KEEP_SEQ: Final = "UPDATE partitions SET seq = %s WHERE id = %s"
-KEEP_SEQS: Final = (
-    "UPDATE partitions SET seq = w.seq FROM unnest(%s::bigint[], %s::bigint[]) w (id, seq) WHERE partitions.id = w.id"
-)
+KEEP_SEQS: Final = "UPDATE partitions SET seq = w.seq FROM unnest(%s::bigint[], %s::bigint[]) w (id, seq) WHERE partitions.id = w.id"
 RETIRE: Final = "UPDATE memories SET retired_at = %s WHERE partition = %s AND ord = %s"
 REFINE: Final = (
     "UPDATE memories SET salience = coalesce(%s, salience), categories = coalesce(%s, categories) "
@@ -66,7 +64,7 @@ class Key(NamedTuple):
     passing: bool
     ended: bool
     """Whether a version that it began is not current any more."""
-    memory_ids: tuple[str, ...]
+    memory_ids: Sequence[str]
 
 
 @dataclass(slots=True)
@@ -116,14 +114,14 @@ def decide(known: Known, batch: Batch, sheet: Sheet) -> Committed:
         since = batch.key_since
         if since is None or (earlier.at >= micros(since) and not earlier.ended):
             return Committed(
-                batch_id=earlier.batch, memory_ids=earlier.memory_ids, head=shelf.seq, repeated=True
+                batch_id=earlier.batch, memory_ids=tuple(earlier.memory_ids), head=shelf.seq, repeated=True
             )
     _refuse(known, shelf, batch)
     shelf.new = False
     first = shelf.seq + 1
     sessions = _put_turns(known, shelf, batch.turns, sheet)
     for write in batch.writes:
-        _put_write(known, shelf, batch, write, sheet, sessions)
+        _put_write(known, batch, write, sheet, sessions=sessions)
     _put_jobs(known, shelf, batch, sheet)
     memory_ids = tuple(write.memory_id for write in batch.writes)
     if batch.key is not None:
@@ -251,10 +249,9 @@ def _put_turns(known: Known, shelf: Shelf, new: Sequence[Turn], sheet: Sheet) ->
     return sessions
 
 
-def _put_write(
-    known: Known, shelf: Shelf, batch: Batch, write: Write, sheet: Sheet, sessions: dict[str, str]
-) -> None:
+def _put_write(known: Known, batch: Batch, write: Write, sheet: Sheet, *, sessions: dict[str, str]) -> None:
     """One step of the sequence: a version ends, or begins, or both, or more becomes known of it."""
+    shelf = known.shelves[batch.partition]
     shelf.seq += 1
     held = known.versions.setdefault(write.memory_id, [])
     if write.refines is not None:

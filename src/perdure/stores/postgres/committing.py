@@ -1,20 +1,18 @@
 """Commits of one event loop: those that come together are made in one transaction, and none fails for its neighbours."""
 
-
-
 from __future__ import annotations
 
 import asyncio
 import json
 import random
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from perdure.errors import Closed, Conflict, ModelMismatch
+from perdure.errors import Closed, ConfigurationError, Conflict, ModelMismatch, Unavailable
 from perdure.moments import micros
-from perdure.ports import Batch, Committed, Space
+from perdure.ports import Batch, Committed, Space, Write
 from perdure.stores.postgres import standing
 from perdure.stores.postgres.commit import (
     DAY,
@@ -28,7 +26,15 @@ from perdure.stores.postgres.commit import (
     last_turn,
     oldest_key,
 )
-from perdure.stores.postgres.connection import Connection, Row, Settings, Statement, Transaction, array, unfolded
+from perdure.stores.postgres.connection import (
+    Connection,
+    Row,
+    Settings,
+    Statement,
+    Transaction,
+    array,
+    unfolded,
+)
 from perdure.stores.postgres.lanes import Lane
 from perdure.stores.postgres.read import scope_ids
 from perdure.stores.postgres.sheet import Sheet
@@ -47,28 +53,32 @@ _MAKE: Final = (
     "FROM unnest(%s::text[]) w (owner), meta f WHERE f.key = 'floor' ORDER BY w.owner "
     "ON CONFLICT DO NOTHING RETURNING owner, id, seq"
 )
-_LEARN: Final = """
-SELECT (SELECT json_build_array(id, analyzer, model, dimensions) FROM spaces WHERE active)::text, (
-  SELECT json_agg(json_build_array(s.ids, s.id, t.said_at, t.session)) FROM scopes s LEFT JOIN LATERAL
-  (SELECT said_at, session FROM turns WHERE scope = s.id ORDER BY ord DESC LIMIT 1) t ON TRUE
-  WHERE s.tenant = %s AND s.ids = ANY(%s::text[])
-)::text, (
-  SELECT json_agg(json_build_array(id, erased_at IS NOT NULL)) FROM turns WHERE tenant = %s AND id = ANY(%s::text[])
-)::text, (
-  SELECT json_agg(json_build_array(id, partition, ord, version, place, retired_at IS NOT NULL, erased_at IS NOT NULL)
-  ORDER BY version) FROM memories WHERE tenant = %s AND id = ANY(%s::text[])
-)::text, (
-  SELECT json_agg(json_build_array(id, partition)) FROM jobs WHERE tenant = %s AND id = ANY(%s::text[])
-)::text, (
-  SELECT json_agg(json_build_array(p.owner, k.key, k.batch, k.at, k.first, k.last, k.passing, EXISTS (
-    SELECT 1 FROM memories m WHERE m.partition = k.partition AND m.ord BETWEEN k.first AND k.last
-    AND m.retired_at IS NOT NULL
-  ), ARRAY(
-    SELECT c.memory_id FROM changes c WHERE c.partition = k.partition AND c.seq BETWEEN k.first AND k.last ORDER BY c.seq
-  ))) FROM unnest(%s::text[], %s::text[]) w (owner, key) JOIN partitions p ON p.tenant = %s AND p.owner = w.owner
-  JOIN keys k ON k.partition = p.id AND k.key = w.key
-)::text"""
-"""All that decides about batches, in one statement: most of what a statement costs is to send it."""
+_PARTS: Final = {
+    "space": "SELECT json_build_array(id, analyzer, model, dimensions) FROM spaces WHERE active",
+    "scopes": (
+        "SELECT json_agg(json_build_array(s.ids, s.id, t.said_at, t.session)) FROM scopes s LEFT JOIN LATERAL "
+        "(SELECT said_at, session FROM turns WHERE scope = s.id ORDER BY ord DESC LIMIT 1) t ON TRUE "
+        "WHERE s.tenant = %s AND s.ids = ANY(%s::text[])"
+    ),
+    "turns": (
+        "SELECT json_agg(json_build_array(id, erased_at IS NOT NULL)) FROM turns "
+        "WHERE tenant = %s AND id = ANY(%s::text[])"
+    ),
+    "versions": (
+        "SELECT json_agg(json_build_array(id, partition, ord, version, place, retired_at IS NOT NULL, "
+        "erased_at IS NOT NULL) ORDER BY version) FROM memories WHERE tenant = %s AND id = ANY(%s::text[])"
+    ),
+    "jobs": "SELECT json_agg(json_build_array(id, partition)) FROM jobs WHERE tenant = %s AND id = ANY(%s::text[])",
+    "keys": (
+        "SELECT json_agg(json_build_array(p.owner, k.key, k.batch, k.at, k.first, k.last, k.passing, EXISTS ("
+        "SELECT 1 FROM memories m WHERE m.partition = k.partition AND m.ord BETWEEN k.first AND k.last "
+        "AND m.retired_at IS NOT NULL), ARRAY(SELECT c.memory_id FROM changes c WHERE c.partition = k.partition "
+        "AND c.seq BETWEEN k.first AND k.last ORDER BY c.seq))) "
+        "FROM unnest(%s::text[], %s::text[]) w (owner, key) JOIN partitions p ON p.tenant = %s AND p.owner = w.owner "
+        "JOIN keys k ON k.partition = p.id AND k.key = w.key"
+    ),
+}
+"""What decides about batches. All that is asked for goes in one statement: most of what one costs is to send it."""
 _MAKE_SCOPE: Final = (
     "INSERT INTO scopes (partition, tenant, ids, user_id, agent_id, app_id, run_id) VALUES (%s, %s, %s, %s, %s, %s, %s) "
     "RETURNING id"
@@ -153,15 +163,24 @@ class Committer:
     async def _stored(self, taken: Sequence[Waiting]) -> list[Outcome]:
         """What became of each: all in one transaction, or else each in its own."""
         try:
-            return await self._together(taken)
+            return await self._together(taken, thorough=False)
         except Exception as error:  # noqa: BLE001  # it belongs to those who wait
-            if len(taken) == 1 or isinstance(error, ModelMismatch):
+            if len(taken) == 1 and not isinstance(error, Conflict):
+                return [error]
+            if isinstance(error, (ModelMismatch, Unavailable, ConfigurationError)):
                 return [error] * len(taken)
-        # A value that does not fit, a full disk, an id that somebody else has taken: none is to fail for the others.
-        return [outcome for one in taken for outcome in await self._stored([one])]
+        # A value that does not fit, a full disk, an id that is taken: none is to fail for the others.
+        return [await self._alone(one) for one in taken]
 
-    async def _together(self, taken: Sequence[Waiting]) -> list[Outcome]:
-        attempts = _Attempts([one.batch for one in taken], taken[0].space, self._settings)
+    async def _alone(self, one: Waiting) -> Outcome:
+        try:
+            return (await self._together([one], thorough=True))[0]
+        except Exception as error:  # noqa: BLE001  # it belongs to who waits
+            return error
+
+    async def _together(self, taken: Sequence[Waiting], *, thorough: bool) -> list[Outcome]:
+        batches = [one.batch for one in taken]
+        attempts = _Attempts(batches, taken[0].space, self._settings, thorough=thorough)
         return await self._lane.persist(attempts.attempt)
 
 
@@ -188,8 +207,12 @@ class _Sent:
 class _Attempts:
     """One transaction of several batches, which is tried until it is known whether it was kept."""
 
-    def __init__(self, batches: Sequence[Batch], space: Space | None, settings: Settings) -> None:
+    def __init__(
+        self, batches: Sequence[Batch], space: Space | None, settings: Settings, *, thorough: bool
+    ) -> None:
+        """`thorough`: whether ids of new turns are free is asked first, so that a conflict can be told well."""
         self._batches = batches
+        self._thorough = thorough
         self._tenant = batches[0].partition.tenant
         self._space = space
         self._settings = settings
@@ -206,7 +229,8 @@ class _Attempts:
         sheet = Sheet(self._tenant)
         outcomes = [_outcome(known, batch, sheet) for batch in self._batches]
         finish(known, sheet)
-        if (since := oldest_key(self._batches)) is not None and random.random() * FORGOTTEN < len(self._batches):  # noqa: S311 - no secret
+        since = oldest_key(self._batches)
+        if since is not None and random.random() * FORGOTTEN < len(self._batches):  # noqa: S311  # no secret
             sheet.run(FORGET_KEYS, self._tenant, micros(since) - DAY, 4 * FORGOTTEN)
         self._sent = _Sent(
             outcomes, _written(known, self._batches, outcomes), _removed(self._batches, outcomes)
@@ -218,19 +242,20 @@ class _Attempts:
         """Take the locks, then look: whatever is seen after that stays as it is."""
         owners = sorted({batch.partition.owner for batch in self._batches})
         scopes = {scope: None for batch in self._batches for scope in _scopes_of(batch)}
+        asked = _asked(self._tenant, self._batches, scopes, thorough=self._thorough)
         locked, [answers] = await transaction.ask(
-            Statement(_LOCK, (self._tenant, array(owners))), _question(self._tenant, self._batches, scopes)
+            Statement(_LOCK, (self._tenant, array(owners))), _question(asked)
         )
-        space, placed, turns, versions, jobs, keys = [unfolded(json.loads(a)) if a else [] for a in answers]
-        known = Known(space=standing.fitting(standing.held(space), self._space))
+        told = {part: unfolded(json.loads(a)) if a else [] for part, a in zip(asked, answers, strict=True)}
+        known = Known(space=standing.fitting(standing.held(told["space"]), self._space))
         known.shelves |= await _shelves(transaction, self._tenant, owners, locked)
-        known.turns |= {turn_id: erased for turn_id, erased in turns}
-        for memory_id, *version in versions:
+        known.turns |= dict(told.get("turns", ()))
+        for memory_id, *version in told.get("versions", ()):
             known.versions.setdefault(memory_id, []).append(Version(*version))
-        known.jobs |= {job_id: partition for job_id, partition in jobs}
-        for owner, name, *key, memory_ids in keys:
-            known.keys[Partition(self._tenant, owner), name] = Key(*key, tuple(memory_ids))
-        await _learn_scopes(transaction, known, scopes, placed)
+        known.jobs |= dict(told.get("jobs", ()))
+        for owner, name, *key in told.get("keys", ()):
+            known.keys[Partition(self._tenant, owner), name] = Key(*key)
+        await _learn_scopes(transaction, known, scopes, told.get("scopes", ()))
         return known
 
     async def _was_kept(self, transaction: Transaction, sent: _Sent) -> bool:
@@ -326,14 +351,38 @@ def _make_scope(known: Known, scope: Scope) -> Statement:
     return Statement(_MAKE_SCOPE, (number, scope.tenant, scope_ids(scope), *ids))
 
 
-def _question(tenant: str, batches: Sequence[Batch], scopes: Iterable[Scope]) -> Statement:
-    turns = {turn.id for batch in batches for turn in batch.turns}
+def _asked(
+    tenant: str, batches: Sequence[Batch], scopes: Iterable[Scope], *, thorough: bool
+) -> dict[str, tuple[str, ...]]:
+    """Which parts have to be known, and the values that each is asked with.
+
+    Whether the id of a new turn is free is asked only when it has to be thorough: hardly ever is it taken, and then
+    the database refuses it.
+    """
+    turns: set[str] = set()
     memories: set[str] = set()
     for batch in batches:
-        memories |= {*batch.needs, *batch.saw, *(write.memory_id for write in batch.writes)}
-        turns |= {source for w in batch.writes if w.memory is not None for source in w.memory.sources}
+        new = set() if thorough else {turn.id for turn in batch.turns}
+        memories |= {*batch.needs, *batch.saw, *(w.memory_id for w in batch.writes if not _begins(w, new))}
+        sources = {source for w in batch.writes if w.memory is not None for source in w.memory.sources}
+        turns |= {*sources, *(turn.id for turn in batch.turns)} - new
     jobs = [done for batch in batches for done in batch.done]
     keys = [(batch.partition.owner, batch.key) for batch in batches if batch.key is not None]
-    owners, names = array(owner for owner, _ in keys), array(name for _, name in keys)
-    asked = [part for ids in (map(scope_ids, scopes), turns, memories, jobs) for part in (tenant, array(ids))]
-    return Statement(_LEARN, (*asked, owners, names, tenant))
+    asked: dict[str, tuple[str, ...]] = {"space": ()}
+    ids = {"scopes": [*map(scope_ids, scopes)], "turns": turns, "versions": memories, "jobs": jobs}
+    asked |= {part: (tenant, array(some)) for part, some in ids.items() if some}
+    if keys:
+        asked["keys"] = (array(owner for owner, _ in keys), array(name for _, name in keys), tenant)
+    return asked
+
+
+def _begins(write: Write, new: Collection[str]) -> bool:
+    """Whether it is the first version of a new turn's own memory."""
+    if write.memory is None or write.memory_id not in new:
+        return False
+    return write.memory.version == 1 and write.replaces is None and write.refines is None
+
+
+def _question(asked: Mapping[str, tuple[str, ...]]) -> Statement:
+    parts = ", ".join(f"({_PARTS[part]})::text" for part in asked)
+    return Statement(f"SELECT {parts}", [value for values in asked.values() for value in values])

@@ -36,7 +36,8 @@ COMMIT: Final = Statement("COMMIT")
 _SETTINGS: Final = (
     "SELECT set_config('search_path', %s, true), set_config('statement_timeout', %s, true), "
     "set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true), "
-    "set_config('perdure.tenant', %s, true), set_config('perdure.every_tenant', %s, true)"
+    "set_config('perdure.tenant', %s, true), set_config('perdure.every_tenant', %s, true), "
+    "set_config('plan_cache_mode', %s, true)"
 )
 _WRITING: Final = f"{_SETTINGS}, pg_advisory_xact_lock_shared(%s, %s)"
 LOCKS: Final = 0x50455244
@@ -53,17 +54,16 @@ class Settings:
     idle_timeout: float
     """Seconds for which a transaction may wait for us: then it is undone, and its locks are others'. 0: for ever."""
 
-    def for_(self, tenant: str | None, *, writes: bool = False) -> Statement:
+    def for_(self, tenant: str | None, *, writes: bool = False, kept: bool = True) -> Statement:
         """The first statement of a transaction, for a tenant's rows, or (None) for those of all.
 
         What `writes` waits for upkeep that has the whole store for itself (see `alone`), and that waits for it.
-        A client that stands still in the middle of a transaction is cut off, and its locks with it, when a statement
-        might have taken as long.
+        Statements that are kept have one plan: none of them is better planned anew for its values.
         """
-        longest = _milliseconds(self.statement_timeout)
+        times = map(_milliseconds, (self.statement_timeout, self.lock_timeout, self.idle_timeout))
         every = "yes" if tenant is None else ""
-        place = f"{quoted(self.schema)}, pg_temp"
-        values = (place, longest, _milliseconds(self.lock_timeout), longest, tenant or "", every)
+        plans = "force_generic_plan" if kept else "auto"
+        values = (f"{quoted(self.schema)}, pg_temp", *times, tenant or "", every, plans)
         if writes:
             return Statement(_WRITING, (*values, *self.lock))
         return Statement(_SETTINGS, values)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -84,15 +84,19 @@ async def erase(
     What stays: ids, times and the log, with one more line for each.
     """
     ids, shelves = await _locked(transaction, tenant, memory_ids)
-    asked = (tenant, array(ids))
-    [versions] = await transaction.ask(Statement(_VERSIONS, asked))
-    found = [row[0] for row in versions]
-    if not found:  # a turn without its memory, or nothing
-        return await _removed(transaction, tenant, ids, {}, shelves, at, ())
-    kept = dict.fromkeys(i for i in ids if i in found)
+    [versions] = await transaction.ask(Statement(_VERSIONS, (tenant, array(ids))))
+    held = {row[0] for row in versions}
+    kept = [memory_id for memory_id in ids if memory_id in held]
     sheet = Sheet(tenant)
     touched = _log(sheet, kept, versions, shelves, at=micros(at), reason=reason)
-    return await _removed(transaction, tenant, ids, kept, shelves, at, touched, sheet)
+    counted = await _empty(transaction, tenant, (ids, kept), at=micros(at), log=sheet.statements())
+    if touched:
+        numbers = [number for number, (partition, _) in shelves.items() if partition in touched]
+        counted["jobs"] = await jobs.erase(transaction, numbers, {*kept})
+    if any(counted.values()):
+        await transaction.ask(ERASED)
+        await vectors.forget(transaction, tenant)
+    return Removed(counted, touched)
 
 
 async def _locked(
@@ -152,38 +156,32 @@ def _log(
     return tuple(touched)
 
 
-async def _removed(
+async def _empty(
     transaction: Transaction,
     tenant: str,
-    ids: Collection[str],
-    kept: Collection[str],
-    shelves: dict[int, tuple[Partition, Shelf]],
-    at: datetime,
-    touched: tuple[Partition, ...],
-    sheet: Sheet | None = None,
-) -> Removed:
-    now, all_, emptied = micros(at), array(ids), array(kept)
-    entries, memories, turns, changes, keys, *_ = await transaction.ask(
-        Statement(_DROP_ENTRIES, (tenant, emptied)),
-        Statement(_EMPTY, (now, now, tenant, emptied)),
-        Statement(_EMPTY_TURNS, (now, tenant, all_)),
-        Statement(_FORGET_REASONS, (tenant, emptied)),
-        Statement(_FORGET_KEYS, (tenant, emptied)),
-        *(sheet.statements() if sheet else ()),
+    ids: tuple[Sequence[str], Sequence[str]],
+    *,
+    at: int,
+    log: Sequence[Statement],
+) -> dict[str, int]:
+    """Leave tombstones of all `ids` (turns), and of those among them that are memories; the rows by table."""
+    turns, memories = map(array, ids)
+    entries, versions, emptied, changes, keys, *_ = await transaction.ask(
+        Statement(_DROP_ENTRIES, (tenant, memories)),
+        Statement(_EMPTY, (at, at, tenant, memories)),
+        Statement(_EMPTY_TURNS, (at, tenant, turns)),
+        Statement(_FORGET_REASONS, (tenant, memories)),
+        Statement(_FORGET_KEYS, (tenant, memories)),
+        *log,
     )
-    numbers = [number for number, (partition, _) in shelves.items() if partition in touched]
-    counted = {
-        "memories": len(memories),
-        "turns": len(turns),
+    return {
+        "memories": len(versions),
+        "turns": len(emptied),
         "entries": len(entries),
         "changes": len(changes),
-        "keys": len(set(keys)),
-        "jobs": await jobs.erase(transaction, numbers, kept) if numbers else 0,
+        "keys": len(keys),
+        "jobs": 0,
     }
-    if any(counted.values()):
-        await transaction.ask(ERASED)
-        await vectors.forget(transaction, tenant)
-    return Removed(counted, touched)
 
 
 async def reset(transaction: Transaction, settings: Settings, tenant: str) -> None:
@@ -214,7 +212,7 @@ async def vacuum(connection: Connection, settings: Settings) -> bool:
     Something is left while a transaction that may still see them goes on, or somebody else works on a table. Outside
     of any transaction of our own.
     """
-    left = []
+    left: list[int] = []
 
     def note(notice: Diagnostic) -> None:
         left.extend(int(count) for count in _LEFT.findall(notice.message_primary or ""))

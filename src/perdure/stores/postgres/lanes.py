@@ -194,7 +194,8 @@ class Lane:
 
 def pause(attempt: int) -> float:
     """Seconds before the next attempt: those that failed together do not come back together."""
-    return random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311 - no secret
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempt - 1))
+    return random.uniform(0.5, 1.0) * longest  # noqa: S311 - no secret
 
 
 async def _ending(pool: AsyncConnectionPool[Connection]) -> AsyncGenerator[None]:

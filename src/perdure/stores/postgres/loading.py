@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -48,65 +48,70 @@ async def load(connection: Connection, settings: Settings, wanted: Wanted) -> De
         if wanted.known_at is None and wanted.since == place.stand.head:
             return Delta(stand=place.stand)
         read_ = _news if wanted.known_at is None and wanted.since else _pages
-        delta = await read_(connection, head, wanted, place.number, space)
+        delta = await read_(connection, head, wanted, _Shelf(place.number, space))
         if delta is not None:
             return delta
 
 
-async def _news(
-    connection: Connection, head: Statement, wanted: Wanted, number: int, space: int
-) -> Delta | None:
-    """What an index that has some lacks, in one go; None when it has all changed meanwhile."""
-    since = wanted.since
-    [row], refined, ended, rows = await snapshot(
-        connection,
-        head,
-        standing.places([wanted.partition]),
-        read.refined(space, number, since=since),
-        read.ended(number, since=since),
-        read.current(space, number, after=since),
+class _Shelf(NamedTuple):
+    """Where rows are to be found, as it was just told."""
+
+    number: int
+    space: int
+
+
+async def _news(connection: Connection, head: Statement, wanted: Wanted, shelf: _Shelf) -> Delta | None:
+    """What an index that has some lacks, in one go; None when it is all somewhere else meanwhile."""
+    [row], *ended, rows = await snapshot(
+        connection, head, *_about(wanted, shelf), read.current(shelf.space, shelf.number, after=wanted.since)
     )
     if len(rows) == read.PAGE:  # there may be more
-        return await _pages(connection, head, wanted, number, space)
-    return _delta(standing.place(row), wanted, number, space, [*refined, *rows], ended)
+        return await _pages(connection, head, wanted, shelf)
+    return _delta(standing.place(row), wanted, shelf, ended, rows)
 
 
-async def _pages(
-    connection: Connection, head: Statement, wanted: Wanted, number: int, space: int
-) -> Delta | None:
+async def _pages(connection: Connection, head: Statement, wanted: Wanted, shelf: _Shelf) -> Delta | None:
     """All of it, page by page: others have the event loop between them."""
-    since = wanted.since
     transaction = Transaction(connection, head, begin=SNAPSHOT)
-    where = standing.places([wanted.partition])
-    if wanted.known_at is not None:
-        [[row]] = await transaction.ask(where)
-        page = partial(read.known, space, number, wanted.known_at)
-        return _delta(standing.place(row), wanted, number, space, await _all(transaction, page, after=0), ())
-    [row], refined, ended = await transaction.ask(
-        where, read.refined(space, number, since=since), read.ended(number, since=since)
-    )
-    rows = await _all(transaction, partial(read.current, space, number), after=since)
-    return _delta(standing.place(row), wanted, number, space, [*refined, *rows], ended)
-
-
-async def _all(transaction: Transaction, page: Callable[..., Statement], *, after: int) -> list[Row]:
+    [row], *ended = await transaction.ask(*_about(wanted, shelf))
+    if wanted.known_at is None:
+        page, after = partial(read.current, shelf.space, shelf.number), wanted.since
+    else:
+        page, after = partial(read.known, shelf.space, shelf.number, wanted.known_at), 0
     rows: list[Row] = []
     while True:
         [found] = await transaction.ask(page(after=after))
         rows += found
         if len(found) < read.PAGE:
-            await transaction.end()
-            return rows
+            break
         after = found[-1][0]
+    await transaction.end()
+    return _delta(standing.place(row), wanted, shelf, ended, rows)
+
+
+def _about(wanted: Wanted, shelf: _Shelf) -> list[Statement]:
+    """How far it has come, and what became of the rows that the index holds, if it holds any."""
+    where = standing.places([wanted.partition])
+    if wanted.known_at is not None or not wanted.since:
+        return [where]
+    since = wanted.since
+    return [
+        where,
+        read.refined(shelf.space, shelf.number, since=since),
+        read.ended(shelf.number, since=since),
+    ]
 
 
 def _delta(
-    place: Place, wanted: Wanted, number: int, space: int, rows: Sequence[Row], ended: Sequence[Row]
+    place: Place, wanted: Wanted, shelf: _Shelf, held: Sequence[Sequence[Row]], new: Sequence[Row]
 ) -> Delta | None:
-    if (place.number, place.fitting(wanted.space)) != (number, space):
+    """What was read, unless the partition or the space is another one by now; `held`: of the rows of the index."""
+    if (place.number, place.fitting(wanted.space)) != shelf:
         return None
+    refined, ended = held or ((), ())
     dead = _all_before(place, wanted.since) or [ord_ for [ord_] in ended]
-    return Delta(stand=place.stand, rows=read.entry_rows(rows), dead=dead if wanted.known_at is None else ())
+    rows = read.entry_rows([*refined, *new])
+    return Delta(stand=place.stand, rows=rows, dead=dead if wanted.known_at is None else ())
 
 
 def _all_before(place: Place, since: int) -> range:

@@ -32,17 +32,18 @@ def explained(error: Exception, place: str) -> Exception:
     """
     if isinstance(error, UnicodeEncodeError):
         return InvalidInput("a text is not valid Unicode: it holds half of a surrogate pair")
+    return _meant(error, place) if isinstance(error, Error) else error
+
+
+def _meant(error: Error, place: str) -> PerdureError:
     if isinstance(error, PoolClosed):
         return Closed("this store was closed: open another")
     if isinstance(error, (PoolTimeout, TooManyRequests)):
         return Unavailable(
             f"{place}: no connection was free in time: raise `max_connections`, or try again later"
         )
-    if not isinstance(error, Error):
-        return error
     state = error.sqlstate or ""
-    make = _MEANINGS.get(state) or _MEANINGS.get(state[:2])
-    if make is not None:
+    if (make := _MEANINGS.get(state) or _MEANINGS.get(state[:2])) is not None:
         return make(place)
     if is_lost(error):
         return unreachable(error, place)

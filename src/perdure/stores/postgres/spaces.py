@@ -1,7 +1,5 @@
 """Which space is in use, and making entries again in another, beside those in use."""
 
-
-
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -222,7 +222,7 @@ class PostgresStore:
 
         async def all_(connection: Connection) -> list[Memory]:
             found: list[Memory] = []
-            settings = self._settings.for_(query.tenant)
+            settings = self._settings.for_(query.tenant, kept=False)
             async with aclosing(scroll(connection, settings, asked, page=read.PAGE)) as pages:
                 async for rows in pages:
                     page = read.memories(rows, query.tenant)
@@ -344,7 +344,7 @@ class PostgresStore:
     async def cached_vectors(self, tenant: str, names: Sequence[str]) -> tuple[list[bytes | None], int]:
         """What there is for each name, and the number of erasures so far."""
         [[erased]], rows = await self._ask(tenant, *vectors.cached(tenant, names))
-        held: dict[str, bytes] = dict(rows)  # type: ignore[arg-type]  # two columns
+        held: dict[str, bytes] = dict(rows)
         return [held.get(name) for name in names], int(erased)
 
     async def cache_vectors(
@@ -378,7 +378,7 @@ class PostgresStore:
 
     async def _ask(self, tenant: str | None, *statements: Statement) -> list[list[Row]]:
         """The rows of each statement, as they are at one moment; None: of all tenants."""
-        settings = self._settings.for_(tenant)
+        settings = self._settings.for_(tenant, kept=all(statement.prepare for statement in statements))
         return await self._do(lambda connection: snapshot(connection, settings, *statements))
 
     async def _do(self, work: Callable[[Connection], Awaitable[T]]) -> T:
