@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from perdure.errors import Closed, ConfigurationError, Conflict, ModelMismatch, Unavailable
+from perdure.errors import Closed, ConfigurationError, Conflict, ModelMismatch, StoreBusy, Unavailable
 from perdure.moments import micros
 from perdure.ports import Batch, Committed, Space, Write
 from perdure.stores.postgres import standing
@@ -167,9 +167,10 @@ class Committer:
         except Exception as error:  # noqa: BLE001  # it belongs to those who wait
             if len(taken) == 1 and not isinstance(error, Conflict):
                 return [error]
-            if isinstance(error, (ModelMismatch, Unavailable, ConfigurationError)):
+            hopeless = isinstance(error, (ModelMismatch, Unavailable, ConfigurationError))
+            if hopeless and not isinstance(error, StoreBusy):
                 return [error] * len(taken)
-        # A value that does not fit, a full disk, an id that is taken: none is to fail for the others.
+        # A value that does not fit, a lock, an id that is taken: none is to fail for the others.
         return [await self._alone(one) for one in taken]
 
     async def _alone(self, one: Waiting) -> Outcome:
