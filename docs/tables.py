@@ -72,11 +72,39 @@ def redis() -> str:
     return _options(RedisCache)
 
 
+def redis_vectors() -> str:
+    """The options of vectors in Redis."""
+    from perdure.vectors.redis import RedisVectors
+
+    return _options(RedisVectors)
+
+
+def falkordb() -> str:
+    """The options of the graph in FalkorDB."""
+    from perdure.graphs.falkordb import FalkorGraph
+
+    return _options(FalkorGraph)
+
+
 def models() -> str:
     """The options of a language model: those of the vendor that has them all."""
     from perdure.llms.openai import OpenAIModel
 
     return _options(OpenAIModel)
+
+
+def embedders() -> str:
+    """The options of an embedding model over HTTP: those of the vendor that has them all."""
+    from perdure.embedders.openai import OpenAIEmbedder
+
+    return _options(OpenAIEmbedder)
+
+
+def rerankers() -> str:
+    """The options of a reranker over HTTP."""
+    from perdure.rerankers.cohere import CohereReranker
+
+    return _options(CohereReranker)
 
 
 def errors() -> str:
@@ -137,7 +165,11 @@ SECTIONS: Final[Mapping[str, Callable[[], str]]] = {
     "sqlite": sqlite,
     "local": local,
     "models": models,
+    "embedders": embedders,
+    "rerankers": rerankers,
     "redis": redis,
+    "redis-vectors": redis_vectors,
+    "falkordb": falkordb,
     "errors": errors,
     "fields": fields,
     "common": common,

@@ -26,12 +26,16 @@ ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(VALUES, VALUES),
     "ports": VALUES,
     "threads": {"errors"},
+    "onnx": set(),
     "engine": VALUES | {"ports", "threads"},  # never a provider
     "stores": VALUES | {"ports"},  # a provider: never the engine, never another kind of provider
-    "embedders": VALUES | {"ports", "threads"},
-    "rerankers": VALUES | {"ports"},
+    "embedders": VALUES | {"ports", "threads", "http", "onnx"},
+    "rerankers": VALUES | {"ports", "threads", "http", "onnx"},
     "llms": VALUES | {"ports", "http"},
-    "caches": VALUES | {"ports", "http"},  # of http, how to leave alone what fails
+    "caches": VALUES | {"ports", "http", "redislink"},  # of http, how to leave alone what fails
+    "vectors": VALUES | {"ports", "http", "redislink"},
+    "graphs": VALUES | {"ports", "http", "redislink"},
+    "redislink": {"errors"},  # connections, for all providers that speak the protocol of Redis
     "http": VALUES,  # JSON over HTTP, for all providers that speak it
     "config": VALUES,  # names providers, knows none
     "registry": VALUES | {"ports"},  # knows providers as texts, and imports them when they are used
@@ -39,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "blocking": {"errors"},
     "memory": VALUES | {"assemble", "blocking", "config", "engine", "ports"},
     "testing": VALUES | {"ports", "stores"},
+    "observe": VALUES,
     "evaluate": VALUES,
     "transcripts": VALUES | {"engine"},
     "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},
@@ -124,7 +129,7 @@ def test_the_proxy_knows_of_the_engine_only_how_its_blocks_are_recognised():
 
 
 def test_the_table_itself_keeps_engine_and_providers_apart():
-    providers = {"stores", "embedders", "llms", "rerankers", "caches"}
+    providers = {"stores", "embedders", "llms", "rerankers", "caches", "vectors", "graphs"}
     assert not ALLOWED["engine"] & providers
     for provider in providers:
         assert not ALLOWED[provider] & (providers | {"engine"})

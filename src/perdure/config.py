@@ -16,9 +16,7 @@ from perdure.errors import ConfigurationError
 from perdure.options import checked, nearest
 from perdure.settings import Settings
 
-ROLES = ("store", "embedder", "reranker", "llm", "cache")
-LATER = ("vectors", "graph")
-"""Roles that are known but not played yet."""
+ROLES = ("store", "embedder", "reranker", "llm", "cache", "vectors", "graph")
 NOTHING = ("none", "off")
 """Texts that switch a role off, where None cannot be written (in the environment and in TOML)."""
 DEFAULTS: Mapping[str, Any] = {
@@ -52,6 +50,10 @@ class Config:
     """Off unless it is named: a key that happens to be in the environment chooses nothing."""
     cache: Role | None = None
     """What processes share; what one holds for itself is a setting, `cache_bytes`."""
+    vectors: Role | None = None
+    """An engine beside the store that finds what is near in meaning; None: this process does."""
+    graph: Role | None = None
+    """An engine beside the store that finds what is stated of the names in a question."""
     settings: Settings = field(default_factory=Settings)
 
     @classmethod
@@ -112,8 +114,6 @@ def _spelled_out(layer: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """The roles and settings of a layer; `path` is short for a SQLite store, so what it says of `store` goes over."""
     known = (*ROLES, "settings", "path")
     for key in layer:
-        if key in LATER:
-            raise ConfigurationError(f"{key} cannot be configured in this version: leave it out")
         if key not in known:
             raise ConfigurationError(f"the configuration has no {shown(key)}: {nearest(str(key), known)}")
     items = [(key, value) for key, value in layer.items() if key != "path"]
@@ -132,6 +132,16 @@ def _said(role: str, value: object) -> _Said | None:
         raise ConfigurationError(f"{role} names no provider: {{'provider': ..., 'config': {{...}}}}")
     nested = _mapping(given.pop("config", None) or {}, f"{role}.config")
     return _Said(provider=provider, options={**given, **nested})
+
+
+def role(name: str, value: object) -> Role | None:
+    """A role from what callers write: a provider's name, or `{"provider": ..., ...}`; None is off.
+
+    Raises:
+        ConfigurationError: it is neither, or names no provider.
+    """
+    said = _said(name, value)
+    return None if said is None else _settled(name, said)
 
 
 def _over(below: _Said | None, above: _Said | None) -> _Said | None:
@@ -178,11 +188,11 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _is_ours(name: str, head: str, inner: list[str]) -> bool:
     """Whether a variable configures something here; some others begin with the same letters."""
-    with_parts, alone = (*ROLES, *LATER, "settings"), (*ROLES, *LATER, "path", "config")
+    with_parts, alone = (*ROLES, "settings"), (*ROLES, "path", "config")
     if head in (with_parts if inner else alone):
         return True
     if inner or get_close_matches(head, alone, n=1, cutoff=0.8):
-        known = [f"{PREFIX}{key.upper()}" for key in (with_parts if inner else alone) if key not in LATER]
+        known = [f"{PREFIX}{key.upper()}" for key in (with_parts if inner else alone)]
         raise ConfigurationError(
             f"the variable {name} configures nothing: {nearest(f'{PREFIX}{head.upper()}', known)}"
         )

@@ -14,6 +14,7 @@ from perdure.errors import ConfigurationError, MissingExtra
 from perdure.options import checked, nearest, schema
 from perdure.ports import LLM, Embedder, Reranker, Store
 from perdure.ports.caches import Cache
+from perdure.ports.derived import GraphEngine, VectorEngine
 
 T = TypeVar("T")
 
@@ -91,10 +92,30 @@ STORES: Registry[Store] = Registry(
 EMBEDDERS: Registry[Embedder] = Registry(
     role="embedder",
     group="perdure.embedders",
-    built_in={"local": "perdure.embedders.local:LocalEmbedder", "hash": "perdure.testing.fakes:HashEmbedder"},
+    built_in={
+        "local": "perdure.embedders.local:LocalEmbedder",
+        "openai": "perdure.embedders.openai:OpenAIEmbedder",
+        "ollama": "perdure.embedders.ollama:OllamaEmbedder",
+        "gemini": "perdure.embedders.gemini:GeminiEmbedder",
+        "cohere": "perdure.embedders.cohere:CohereEmbedder",
+        "voyage": "perdure.embedders.voyage:VoyageEmbedder",
+        "fastembed": "perdure.embedders.fastembed:FastEmbedEmbedder",
+        "hash": "perdure.testing.fakes:HashEmbedder",
+    },
+    extras={"fastembed": "fastembed"},
 )
 RERANKERS: Registry[Reranker] = Registry(
-    role="reranker", group="perdure.rerankers", built_in={"words": "perdure.testing.fakes:WordReranker"}
+    role="reranker",
+    group="perdure.rerankers",
+    built_in={
+        "cohere": "perdure.rerankers.cohere:CohereReranker",
+        "jina": "perdure.rerankers.jina:JinaReranker",
+        "tei": "perdure.rerankers.tei:TeiReranker",
+        "fastembed": "perdure.rerankers.fastembed:FastEmbedReranker",
+        "llm": "perdure.rerankers.llm:LLMReranker",
+        "words": "perdure.testing.fakes:WordReranker",
+    },
+    extras={"fastembed": "fastembed"},
 )
 LLMS: Registry[LLM] = Registry(
     role="llm",
@@ -110,6 +131,19 @@ CACHES: Registry[Cache[Any]] = Registry(
     group="perdure.caches",
     built_in={"memory": "perdure.caches.memory:MemoryCache", "redis": "perdure.caches.redis:RedisCache"},
     extras={"redis": "redis"},
+)
+
+VECTORS: Registry[VectorEngine] = Registry(
+    role="vectors",
+    group="perdure.vectors",
+    built_in={"redis": "perdure.vectors.redis:RedisVectors"},
+    extras={"redis": "redis"},
+)
+GRAPHS: Registry[GraphEngine] = Registry(
+    role="graph",
+    group="perdure.graphs",
+    built_in={"falkordb": "perdure.graphs.falkordb:FalkorGraph"},
+    extras={"falkordb": "redis"},
 )
 
 

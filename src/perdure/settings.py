@@ -76,6 +76,8 @@ class Settings:
     """So often what an add left is tried, each time later, before it is given up."""
     close_wait: float = 5.0
     """Seconds that `close` gives to background work in hand; the rest is left to the next process."""
+    engine_wait: float = 5.0
+    """Seconds that a caller waits until engines beside the store know of a change; then they are told behind."""
     index_bytes: int = 268_435_456
     """For partition indexes in memory; the least recently used go first."""
     workers: int = 1
@@ -129,7 +131,7 @@ class Settings:
     def _check_seconds(self) -> None:
         if not self.lease > 0:
             raise ValueError("lease is a number of seconds above 0")
-        for name in ("repeat_window", "close_wait", "stale_while", "batch_wait"):
+        for name in ("repeat_window", "close_wait", "stale_while", "batch_wait", "engine_wait"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is a number of seconds from 0 on")
         for name, seconds in (self.cache_ttl or {}).items():

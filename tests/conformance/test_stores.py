@@ -15,6 +15,7 @@ from perdure.testing.store import (
     CheckConformance,
     DurableConformance,
     ExportConformance,
+    FollowedConformance,
     ReindexConformance,
     StandingConformance,
     StoreConformance,
@@ -22,7 +23,7 @@ from perdure.testing.store import (
 )
 
 
-class TestInMemoryStore(StoreConformance, StandingConformance, VectorCacheConformance):
+class TestInMemoryStore(StoreConformance, StandingConformance, VectorCacheConformance, FollowedConformance):
     def make(self, folder: Path) -> InMemoryStore:
         return InMemoryStore()
 
@@ -37,6 +38,7 @@ class TestSqliteStore(
     ReindexConformance,
     StandingConformance,
     VectorCacheConformance,
+    FollowedConformance,
 ):
     def make(self, folder: Path) -> SqliteStore:
         return SqliteStore(path=folder / "memory.db", synchronous="NORMAL")

@@ -174,7 +174,7 @@ def test_a_path_in_the_environment_wins_over_another_store_in_the_file(file, mon
     ("source", "told"),
     [
         ({"stor": {}}, "the configuration has no 'stor': did you mean 'store'?"),
-        ({"vectors": {"provider": "qdrant"}}, "vectors cannot be configured in this version"),
+        ({"vectors": {"prefix": "x"}}, "vectors has options, but names no provider"),
         ({"settings": {"topk": 3}}, "settings has no option 'topk': did you mean 'top_k'?"),
         (
             {"settings": {"top_k": "many"}},
@@ -200,7 +200,7 @@ def test_what_is_wrong_is_told_with_what_would_be_right(source, told):
         ("PERDURE_EMBEDER", "did you mean 'PERDURE_EMBEDDER'?"),
         ("PERDURE_PATH__X", "configures nothing"),
         ("PERDURE_SETTINGS__TOPK", "did you mean 'top_k'?"),
-        ("PERDURE_GRAPH__PROVIDER", "graph cannot be configured in this version"),
+        ("PERDURE_GRAPHS__PROVIDER", "did you mean 'PERDURE_GRAPH'?"),
     ],
 )
 def test_a_misspelt_variable_is_told(monkeypatch, variable, told):

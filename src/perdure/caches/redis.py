@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 import struct
-import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 from pydantic import SecretStr
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from perdure.errors import Closed
 from perdure.http.retries import Breaker
 from perdure.ports.caches import CacheSizes, Held, Item, Key
+from perdure.redislink import SCHEMES, Command, RedisLink, literal
 
 log = logging.getLogger(__name__)
-
-Command: TypeAlias = tuple[str | bytes | int, ...]
 
 VERSION, EDITION = b"#version", b"#edition"
 """Fields of a group that are no values; names of values have no `#`."""
@@ -81,7 +74,7 @@ class RedisCache:
         Raises:
             ValueError: an option is out of its range.
         """
-        if not self.url.startswith(("redis://", "rediss://", "unix://")):
+        if not self.url.startswith(SCHEMES):
             raise ValueError("url has to begin with redis://, rediss:// or unix://")
         for name, least in (("timeout", 0.001), ("rest", 0), ("connections", 1), ("max_group", 1)):
             if not getattr(self, name) >= least:
@@ -132,10 +125,10 @@ class RedisCache:
 
     async def aclose(self) -> None:
         """Close the connections, each on its own event loop."""
-        await self._state.aclose()
+        await self._state.link.aclose()
 
     async def _drop_all(self) -> bool:
-        pattern, cursor = f"{_literal(self.prefix)}:*", 0
+        pattern, cursor = f"{literal(self.prefix)}:*", 0
         while True:
             answers = await self._ask([("SCAN", cursor, "MATCH", pattern, "COUNT", AT_ONCE)])
             if answers is None or not isinstance(answers[0], (list, tuple)):
@@ -165,11 +158,7 @@ class RedisCache:
             state.failures += 1
             return None
         try:
-            async with asyncio.timeout(self.timeout):
-                pipe = (await state.lane(self)).client.pipeline(transaction=False)
-                for command in commands:
-                    pipe.execute_command(*command)
-                answers = await pipe.execute(raise_on_error=False)
+            answers = await state.link.send(commands)
         except (RedisError, OSError, TimeoutError) as error:
             state.failed(error, f"it is left alone for {self.rest:g} seconds")
             return None
@@ -178,56 +167,31 @@ class RedisCache:
             state.worked()
         else:  # it is there, and says no: it is full, or the key is somebody else's
             state.refused(refused)
-        return list(answers)
+        return answers
 
     @cached_property
     def _state(self) -> _State:
-        return _State(Breaker(rest=self.rest, after=1))
+        link = RedisLink(
+            url=self.url,
+            password=None if self.password is None else self.password.get_secret_value(),
+            timeout=self.timeout,
+            connections=self.connections,
+        )
+        return _State(link, Breaker(rest=self.rest, after=1))
 
 
 _NOTHING: Held[Any] = Held(None, None)
 """Also no version: what is made now is not put there."""
 
 
-class _Lane(NamedTuple):
-    """The connections of one event loop."""
-
-    client: Redis
-    end: AsyncGenerator[None]
-
-
 @dataclass
 class _State:
-    """What has become of Redis, and the connections to it by event loop."""
+    """The way to Redis, and what has become of it."""
 
+    link: RedisLink
     breaker: Breaker
     failures: int = 0
     troubled: bool = False
-    closed: bool = False
-    lanes: dict[asyncio.AbstractEventLoop, _Lane] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    async def lane(self, cache: RedisCache) -> _Lane:
-        loop = asyncio.get_running_loop()
-        if self.closed:
-            raise Closed("This cache was closed: make another one.")
-        if (lane := self.lanes.get(loop)) is None:
-            client = _client(cache)
-            lane = _Lane(client, _ending(client))
-            with self.lock:
-                alive = {other: its for other, its in self.lanes.items() if not other.is_closed()}
-                self.lanes = {**alive, loop: lane}
-            await anext(lane.end)
-        return lane
-
-    async def aclose(self) -> None:
-        with self.lock:
-            lanes, self.lanes, self.closed = self.lanes, {}, True
-        for loop, lane in lanes.items():
-            if loop is asyncio.get_running_loop():
-                await lane.end.aclose()
-            elif loop.is_running():  # one that stands still closes it when it goes on or ends
-                asyncio.run_coroutine_threadsafe(lane.client.aclose(), loop)
 
     def failed(self, error: Exception, what_now: str) -> None:
         self.breaker.failed(time.monotonic())
@@ -253,28 +217,6 @@ class _State:
             )
 
 
-def _client(cache: RedisCache) -> Redis:
-    secret = {} if cache.password is None else {"password": cache.password.get_secret_value()}
-    pool = BlockingConnectionPool.from_url(
-        cache.url,
-        max_connections=cache.connections,
-        timeout=cache.timeout,
-        socket_timeout=cache.timeout,
-        socket_connect_timeout=cache.timeout,
-        retry=Retry(NoBackoff(), 1),  # once: a connection that was idle may have been cut meanwhile
-        **secret,
-    )
-    return Redis.from_pool(pool)
-
-
-async def _ending(client: Redis) -> AsyncGenerator[None]:
-    """Close a client when the loop ends: asyncio closes the generators that are still open then, or forgotten."""
-    try:
-        yield
-    finally:
-        await client.aclose()
-
-
 _END = struct.Struct("<d")
 
 
@@ -288,8 +230,3 @@ def _fresh(data: object, now: float) -> bytes | None:
     if not isinstance(data, bytes) or len(data) < _END.size or not _END.unpack_from(data)[0] > now:
         return None
     return data[_END.size :]
-
-
-def _literal(prefix: str) -> str:
-    """For a pattern of Redis."""
-    return "".join(f"\\{letter}" if letter in "*?[]\\^" else letter for letter in prefix)

@@ -46,12 +46,15 @@ def doctor(
         bool,
         typer.Option("--clean", help="Retire what it could do without: shows it first, and asks."),
     ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Tell engines beside the store what they lack.")
+    ] = False,
     yes: Yes = False,
     path: StorePath = None,
     config: ConfigFile = None,
     machine: Json = False,
 ) -> None:
-    """Examine the store.
+    """Examine the store, and the engines beside it.
 
     The exit code is 7 when something is wrong with it.
     """
@@ -59,7 +62,7 @@ def doctor(
     if clean:
         _clean(where, yes=yes, machine=machine)
         return
-    found = call(where, lambda memory: memory.doctor())
+    found = call(where, lambda memory: memory.doctor(repair=repair))
     output.say(machine, found, views.examined)
     if found["problems"]:
         raise typer.Exit(7)

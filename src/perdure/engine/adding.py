@@ -19,7 +19,7 @@ from perdure.engine.work.attempts import failed
 from perdure.engine.work.worker import Told
 from perdure.errors import ConfigurationError, InvalidInput
 from perdure.ports import Entry, Job
-from perdure.types import Memory
+from perdure.types import Memory, Partition
 
 BEHIND: Final = "vectors, made in the background"
 
@@ -167,8 +167,10 @@ class Adding(Core):
         if task is not None and not late:
             batch = replace(batch, jobs=tuple(self._failed(job, pending[0]) for job in batch.jobs))
         committed = await self._store.commit(batch)
-        if task is not None and not committed.repeated:
-            self._wake()
+        if not committed.repeated:
+            pending += await self._tell(batch.partition, wait=wait)
+            if task is not None:
+                self._wake()
         return receipts.kept(heard.turns, heard.skipped, committed, pending)
 
     async def _learned(
@@ -188,6 +190,7 @@ class Adding(Core):
         if committed.repeated:
             outcome = await self._learner.known(committed.batch_id, self._settings.tenant)
             return receipts.learned(heard.turns, heard.skipped, committed, outcome)
+        await self._tell(batch.partition, wait=False)  # while the model answers
         if not wait:
             self._wake()
             return receipts.accepted(heard.turns, heard.skipped, committed)
@@ -198,7 +201,15 @@ class Adding(Core):
             outcome = await self._learner.learn(batch.jobs[0], heard.turns, own)
         if outcome.pending or outcome.lacking:
             self._wake()
-        return receipts.learned(heard.turns, heard.skipped, committed, outcome)
+        untold = await self._tell(batch.partition)
+        return receipts.learned(heard.turns, heard.skipped, committed, outcome, untold)
+
+    async def _tell(self, partition: Partition, *, wait: bool = True) -> list[str]:
+        """Tell the engines what was committed; what they could not take in just now."""
+        if wait:
+            return await self._following.tell([partition])
+        self._following.tell_soon(partition)
+        return []
 
     def _failed(self, job: Job, reason: str) -> Job:
         return failed(job, reason, now=self._clock(), most=self._settings.job_attempts)

@@ -72,18 +72,20 @@ class Background(Core):
             timeout: seconds after which it answers all the same.
 
         Returns:
-            `pending`: still to be done, now or later; `failed`: given up. `events` says why.
+            `pending`: still to be done, now or later, changes that engines beside the store lack included; `failed`:
+            given up. `events` and `doctor` say why.
         """
         seconds = None if timeout is None else requests.seconds(timeout, "timeout")
         await self._open()
         try:
             async with asyncio.timeout(seconds):
                 await self._worker.drain()
+                await self._following.settle()
         except TimeoutError:
             pass
         left = await self._store.jobs(self._settings.tenant)
         failed = sum(job.given_up for job in left)
-        return {"pending": len(left) - failed, "failed": failed}
+        return {"pending": len(left) - failed + await self._following.lag(), "failed": failed}
 
     @verb
     async def work(self) -> None:
@@ -92,10 +94,10 @@ class Background(Core):
         Raises:
             ConfigurationError: there is no model that could do anything.
         """
-        if not self._worker.kinds:
+        if not self._worker.kinds and not self._following.followers:
             raise ConfigurationError("there is nothing that could be done: configure embedder or llm")
         await self._open()
-        await self._worker.stay()
+        await asyncio.gather(self._worker.stay(), self._following.stay())
 
     async def _retried(self, jobs: Sequence[Job]) -> dict[str, Any]:
         """Do these jobs, a few at a time, but for those that another worker has."""

@@ -14,6 +14,7 @@ from perdure.engine import ingest, requests
 from perdure.engine.caching import Caching
 from perdure.engine.caching.answers import Asked, Make
 from perdure.engine.categories import Categories
+from perdure.engine.derived import derive
 from perdure.engine.embedding import kept, lacking, vectors_of
 from perdure.engine.indexes import Indexes
 from perdure.engine.rank import DEFAULT_THRESHOLD
@@ -50,14 +51,17 @@ from perdure.ports import (
     Committed,
     Embedder,
     Entry,
+    Job,
     Query,
     Redactor,
     Reranker,
+    Shortens,
     Space,
     Store,
     Write,
 )
 from perdure.ports.caches import Caches
+from perdure.ports.derived import GraphEngine, VectorEngine
 from perdure.settings import Settings
 from perdure.threads import Threads
 from perdure.types import Memory, Turn, said, utc_now
@@ -85,6 +89,8 @@ class Core:
         settings: Settings | None = None,
         redactor: Redactor | None = None,
         caches: Caches | None = None,
+        vectors: VectorEngine | None = None,
+        graph: GraphEngine | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
@@ -97,18 +103,22 @@ class Core:
         self._redactors = tuple(one for one in (redactor, rules) if one is not None)
         self._clock = clock
         self._threads = Threads("rank", self._settings.workers)
+        self._following, legs = derive(
+            store, embedder=embedder, vectors=vectors, graph=graph, settings=self._settings, clock=clock
+        )
         self._indexes = Indexes(
             store,
             dimensions=embedder.dimensions if embedder else None,
             max_bytes=self._settings.index_bytes,
             work=self._work,
+            with_vectors=vectors is None,
         )
         self._turns = Turns()
         self._categories = Categories(
             self._settings.categories if self._settings.categorize else {},
             near=_nearness(embedder),
         )
-        self._recall = Recall(store, self._indexes, self._caching.reranker, self._turns)
+        self._recall = Recall(store, self._indexes, self._caching.reranker, self._turns, legs)
         self._answers = self._caching.answers(self._indexes, self._recall, clock)
         self._reranker = reranker
         self._llm = llm
@@ -156,10 +166,19 @@ class Core:
                 clock=self._clock,
                 attempts=self._settings.job_attempts,
             )
-            done[ingest.VECTORS] = late.do
+            done[ingest.VECTORS] = self._then_told(late.do)
         if self._learner is not None:
-            done[ingest.FACTS] = done[ingest.PROCEDURE] = self._learner.learn
+            done[ingest.FACTS] = done[ingest.PROCEDURE] = self._then_told(self._learner.learn)
         return done
+
+    def _then_told(self, do: Do) -> Do:
+        """What does a job, and tells the engines of it."""
+
+        async def both(job: Job) -> None:
+            await do(job)
+            await self._following.tell([job.partition])
+
+        return both
 
     async def __aenter__(self) -> Self:
         await self._open(check_space=False)  # `reindex` and its like are for stores of another space
@@ -175,6 +194,7 @@ class Core:
             if not self._opening.done():
                 await asyncio.wait([self._opening])
             await self._worker.close(self._settings.close_wait)
+        await self._following.aclose()
         await self._caching.aclose()  # what it writes behind may go into the store
         if self._opening is not None:
             await self._store.aclose()
@@ -196,6 +216,11 @@ class Core:
             analyzer=ANALYZER_VERSION, model=self._embedder.model, dimensions=self._embedder.dimensions
         )
 
+    def _limit(self, top_k: int | None, limit: int | None, *, rerank: bool) -> int:
+        """How many results a search gives: what the caller says, else what is enough for the reranker, else as set."""
+        enough = _enough(self._reranker) if rerank else None
+        return requests.limit(top_k, limit, self._settings.top_k if enough is None else enough)
+
     @property
     def _default_threshold(self) -> float:
         configured = self._settings.threshold
@@ -213,11 +238,20 @@ class Core:
         if opening is None or failed or (check_space and not self._space_checked):
             self._space_checked = check_space
             self._arrivals = asyncio.Lock()  # of this loop, as the opening is
-            opening = self._opening = asyncio.create_task(
-                self._store.open(self._space if check_space else None)
-            )
+            opening = self._opening = asyncio.create_task(self._opened(self._space if check_space else None))
         async with self._arrivals:  # or who comes when it is just open would pass those who have waited
             await asyncio.shield(opening)
+
+    async def _opened(self, space: Space | None) -> None:
+        await self._store.open(space)
+        if space is not None and self._settings.background:
+            self._following.wake()  # an earlier process may have left something untold
+
+    async def _commit(self, batch: Batch) -> Committed:
+        """Commit, and tell the engines: what they cannot take in just now, they are told later."""
+        committed = await self._store.commit(batch)
+        await self._following.tell([batch.partition])
+        return committed
 
     async def _work(self, function: Callable[..., Any], *args: Any) -> Any:
         return await self._threads.run(function, *args)
@@ -283,8 +317,13 @@ class Core:
         return await self._answered("search", texts, partial(self._found, **asked), asked)
 
     async def _found(self, texts: Sequence[str], seen: Sequence[Seen], **asked: Any) -> list[Results]:
-        found, notes = await self._hits(texts, seen, **asked)
-        return [await self._answer(hits, notes) for hits in found]
+        found, stated = await asyncio.gather(
+            self._hits(texts, seen, **asked), self._stated(texts, seen, **asked)
+        )
+        return [
+            await self._answer(hits, around, noted.notes)
+            for hits, around, noted in zip(found, stated, seen, strict=True)
+        ]
 
     async def _answered(
         self, verb: str, texts: Sequence[str], make: Make, asked: Mapping[str, Any]
@@ -303,45 +342,56 @@ class Core:
         wishes = (verb, *(wish for wish in asked.items() if wish[0] != "reach"))
         return await self._answers.of(Asked(reach=asked["reach"], wishes=wishes, fixed=fixed), texts, make)
 
-    async def _answer(self, hits: Sequence[Hit], notes: list[str]) -> Results:
+    async def _answer(self, hits: Sequence[Hit], around: Sequence[Memory], notes: list[str]) -> Results:
         answer: Results = {"results": await self._shaped(hits)}
-        if relations := relation_dicts(hit.memory for hit in hits):
+        if relations := relation_dicts([*(hit.memory for hit in hits), *around]):
             answer["relations"] = relations
         if notes:
             answer["notes"] = notes
         return answer
 
-    async def _hits(
+    def _asks(
         self,
         texts: Sequence[str],
         seen: Sequence[Seen],
         *,
         known_at: datetime | None,
         reference: datetime | None,
-        explain: bool,
         **asked: Any,
-    ) -> tuple[list[list[Hit]], list[str]]:
-        """What answers each text, and what to tell the caller of how it was found."""
+    ) -> list[Ask]:
         now = reference or known_at or self._clock()
-        asks = [
-            Ask(text=text, now=now, known_at=known_at, explain=explain, seen=noted, **asked)
+        return [
+            Ask(text=text, now=now, known_at=known_at, seen=noted, **asked)
             for text, noted in zip(texts, seen, strict=True)
         ]
+
+    async def _hits(self, texts: Sequence[str], seen: Sequence[Seen], **asked: Any) -> list[list[Hit]]:
+        """What answers each text."""
+        asks = self._asks(texts, seen, **asked)
         embedding = asyncio.ensure_future(self._vectors(texts))  # while the indexes are caught up
         try:
             found = await together(
                 [self._recall.search(ask, partial(_nth, embedding, i)) for i, ask in enumerate(asks)]
             )
-            return found, (await embedding)[1]
+            for lacking in (await embedding)[1]:
+                for noted in seen:
+                    noted.lacks(lacking)
+            return found
         finally:
             embedding.cancel()
 
+    async def _stated(
+        self, texts: Sequence[str], seen: Sequence[Seen], **asked: Any
+    ) -> list[Sequence[Memory]]:
+        """Facts that state something of what each text names, by a graph engine."""
+        return await together([self._recall.stated(ask) for ask in self._asks(texts, seen, **asked)])
+
     async def _vectors(self, texts: Sequence[str]) -> tuple[Sequence[NDArray[np.float32] | None], list[str]]:
         """The texts' embeddings, and what to tell the caller where there are none."""
-        if self._embedder is None:
+        if self._caching.questions is None:
             return [None] * len(texts), []
         try:
-            return list(await self._embedder.embed(texts)), []
+            return list(await self._caching.questions.embed(texts)), []
         except (ModelUnavailable, Unavailable) as error:
             return [None] * len(texts), [f"found by words alone: {error}"]
 
@@ -401,7 +451,7 @@ class Core:
             now = self._clock()  # one moment ends the old version and begins the new one
             writes = await decide(memory, now)
             try:
-                return await self._store.commit(
+                return await self._commit(
                     Batch(id=new_id(), partition=memory.scope.partition, at=now, writes=writes)
                 )
             except Conflict:
@@ -437,9 +487,7 @@ class Core:
         for partition, held in owners.items():
             writes = tuple(Write(event="DELETE", memory_id=m.id, replaces=m.ord) for m in held)
             try:
-                await self._store.commit(
-                    Batch(id=new_id(), partition=partition, at=self._clock(), writes=writes)
-                )
+                await self._commit(Batch(id=new_id(), partition=partition, at=self._clock(), writes=writes))
                 retired += len(held)
             except Conflict:
                 continue
@@ -448,6 +496,10 @@ class Core:
 
 def _nearness(embedder: object) -> float | None:
     return embedder.nearness if isinstance(embedder, Calibrated) else None
+
+
+def _enough(reranker: object) -> int | None:
+    return reranker.top_k if isinstance(reranker, Shortens) else None
 
 
 async def _nth(

@@ -42,3 +42,22 @@ def kept(vectors: NDArray[np.float32]) -> bytes:
 def read(data: bytes, dimensions: int) -> NDArray[np.float32]:
     """The way back: `(pieces, dimensions)`."""
     return np.frombuffer(data, _KEPT).reshape(-1, dimensions).astype(np.float32)
+
+
+def cosines(held: Sequence[bytes], queries: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Cosines of texts with queries, `(queries, texts)`, each by the text's nearest piece; NaN without vectors.
+
+    Args:
+        held: of each text, the vectors of its pieces as they are kept.
+    """
+    found = np.full((len(queries), len(held)), np.nan, np.float32)
+    if not len(queries):
+        return found
+    matrix = np.stack(list(queries))
+    products = matrix @ read(b"".join(held), matrix.shape[1]).T
+    pieces_of = np.array([len(one) // (2 * matrix.shape[1]) for one in held], np.int64)
+    texts = np.flatnonzero(pieces_of)
+    if len(texts):
+        starts = (np.cumsum(pieces_of) - pieces_of)[texts]
+        found[:, texts] = np.maximum.reduceat(products, starts, axis=1)
+    return found

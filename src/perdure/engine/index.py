@@ -44,7 +44,7 @@ class PartitionIndex:
     """
 
     def __init__(self, dimensions: int | None) -> None:
-        """Empty; `dimensions` of the vectors, None when there is no model (then vectors are not kept)."""
+        """Empty; `dimensions` of the vectors, None when they are not kept: there is no model, or they are elsewhere."""
         self.dimensions = dimensions or 0
         self.head = 0
         self.stand = Stand(head=0)
@@ -132,6 +132,16 @@ class PartitionIndex:
         placeless: Mask = self.places.values == _NOWHERE
         placeless[0] = False
         return placeless
+
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether vectors are kept here; else the index only knows which rows have some."""
+        return self.dimensions > 0
+
+    @property
+    def embedded(self) -> Mask:
+        """The rows, also dead ones, that were stored with a vector."""
+        return self._has_vector.values
 
     def unembedded(self) -> list[int]:
         """The rows alive without a vector."""
@@ -259,20 +269,25 @@ class PartitionIndex:
 
     def _refine(self, rows: Sequence[EntryRow]) -> None:
         """Take in vectors that were made later than their rows."""
-        places = {row.ord: row for row in rows if row.vectors}
+        places = {row.ord: row for row in rows if row.vectors or row.vectors is None}
         found = self.rows_of(places)
         late = found[~self._has_vector.values[found]]
         self._append_vectors(late, [places[int(ord_)].vectors for ord_ in self.ords.values[late]])
 
-    def _append_vectors(self, rows: Rows, vectors: list[bytes]) -> None:
-        if not self.dimensions or not len(rows):
+    def _append_vectors(self, rows: Rows, vectors: Sequence[bytes | None]) -> None:
+        """Keep vectors; of those that are elsewhere, that they are there."""
+        if not len(rows):
             return
-        pieces = np.array([len(held) // (2 * self.dimensions) for held in vectors], np.int32)
-        self._embedded += int(np.count_nonzero(pieces))
-        self._has_vector.values[rows] = pieces > 0
-        self._in_one_piece = self._in_one_piece and int(pieces.max()) <= 1
-        self._holders.extend(np.repeat(rows, pieces))
-        self._vectors.extend(_fixed(read(b"".join(vectors), self.dimensions)))
+        held = [at_hand or b"" for at_hand in vectors]
+        size = 2 * self.dimensions
+        pieces = np.array([len(one) // size if size else 0 for one in held], np.int32)
+        has_vector = (pieces > 0) | np.array([one is None for one in vectors], np.bool_)
+        self._embedded += int(np.count_nonzero(has_vector))
+        self._has_vector.values[rows] = has_vector
+        if size:
+            self._in_one_piece = self._in_one_piece and int(pieces.max()) <= 1
+            self._holders.extend(np.repeat(rows, pieces))
+            self._vectors.extend(_fixed(read(b"".join(held), self.dimensions)))
 
     def _retire(self, rows: Rows) -> None:
         for row in rows:

@@ -30,7 +30,11 @@ class _Held:
 class Indexes:
     """Least recently used first out; those who want the same partition share one load."""
 
-    def __init__(self, store: Store, *, dimensions: int | None, max_bytes: int, work: Work) -> None:
+    def __init__(
+        self, store: Store, *, dimensions: int | None, max_bytes: int, work: Work, with_vectors: bool = True
+    ) -> None:
+        """Args: with_vectors: False leaves those of what is current to an engine; of the past they are held here."""
+        self._with_vectors = with_vectors
         self._store = store
         self._work = work
         self._dimensions = dimensions
@@ -79,18 +83,24 @@ class Indexes:
         self.nbytes = 0
 
     async def _catch_up(self, partition: Partition) -> PartitionIndex:
-        held = self._held.get(partition) or _Held(PartitionIndex(self._dimensions))
-        delta = await self._store.load(partition, since=held.index.head)
+        held = self._held.get(partition) or self._empty()
+        delta = await self._load(partition, held.index.head)
         stale = held.index.head > 0 and delta.stand.generation != held.index.stand.generation
         if (
             stale or delta.head < held.index.head
         ):  # entries were made again, or the partition is of another life
-            held = _Held(PartitionIndex(self._dimensions))
-            delta = await self._store.load(partition)
+            held = self._empty()
+            delta = await self._load(partition, 0)
         await self._take_in(held.index, delta)
         held.index.stand = delta.stand
         self._keep(partition, held)
         return held.index
+
+    def _empty(self) -> _Held:
+        return _Held(PartitionIndex(self._dimensions if self._with_vectors else None))
+
+    async def _load(self, partition: Partition, since: int) -> Delta:
+        return await self._store.load(partition, since=since, with_vectors=self._with_vectors)
 
     async def _take_in(self, index: PartitionIndex, delta: Delta) -> None:
         if index.head == 0 and len(delta.rows) > INLINE_ROWS:

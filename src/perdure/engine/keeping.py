@@ -76,15 +76,23 @@ class Keeping(Prompting):
         return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
     @verb
-    async def doctor(self) -> dict[str, Any]:
+    async def doctor(self, *, repair: bool = False) -> dict[str, Any]:
         """Examine the store: `problems` is empty when it is sound; `advice` says what could be better.
 
-        `junk` says how many of the newest 20,000 memories it could do without; `clean` retires them.
+        `junk` says how many of the newest 20,000 memories it could do without; `clean` retires them. `engines` says of
+        each engine beside the store how many changes it lacks.
+
+        Args:
+            repair: tell engines beside the store what they lack, before it is examined; `reindex` lets them begin anew.
         """
-        await self._open(check_space=False)
+        await self._open(check_space=repair)
+        if repair:
+            await self._following.settle()
         told = await upkeep.examine(
             self._store, self._space, self._caching.bare_embedder, self._settings.tenant
         )
+        if engines := await self._following.told():
+            told = {**told, "engines": engines, "advice": [*told["advice"], *upkeep.advised(engines)]}
         if told["problems"]:
             return told
         return {**told, "junk": (await self._look(self._reach({}))).told}
@@ -162,10 +170,10 @@ class Keeping(Prompting):
         for partition, facts in homes.items():
             if len(facts) > 1:
                 delta = await self._store.load(partition)
-                rows = [row for row in delta.rows if row.ord in facts and row.vectors][-COMPARED:]
-                if rows:
-                    vectors = np.stack([read(row.vectors, held.dimensions)[0] for row in rows])
-                    near |= await self._work(likeness, [row.id for row in rows], vectors)
+                rows = [(row.id, row.vectors) for row in delta.rows if row.ord in facts and row.vectors]
+                if rows := rows[-COMPARED:]:
+                    vectors = np.stack([read(data, held.dimensions)[0] for _, data in rows])
+                    near |= await self._work(likeness, [id_ for id_, _ in rows], vectors)
         return near
 
     async def _retired(self, found: Sequence[Junk]) -> int:
@@ -204,7 +212,7 @@ class Keeping(Prompting):
             for one in page
         ]
         try:
-            await self._store.commit(Batch(id=new_id(), partition=partition, at=now, writes=tuple(writes)))
+            await self._commit(Batch(id=new_id(), partition=partition, at=now, writes=tuple(writes)))
         except Conflict:
             return False
         return True

@@ -69,9 +69,10 @@ class Engine(Adding, Keeping, Relearning, Graphing):
             user_id: only memories with this id; likewise the other three. None given: the whole project, slower.
             filters: see the page on filters; the ids may also stand here.
             categories: only memories with one of these.
-            top_k: how many results, 10 when left out; `limit` is the same.
+            top_k: how many results, 10 when left out (or as many as the reranker is set to); `limit` is the same.
             threshold: the least score, 0 to 1; left out, the one that the ranking was calibrated for.
-            rerank: whether to ask the configured reranker; left out, it is asked if there is one.
+            rerank: whether to ask the configured reranker; left out, it is asked if there is one. When it cannot be
+                had, the results stay as they are, and `notes` says so.
             trusted_only: nothing that came from a tool or from the web, and no fact that rests on it.
             explain: tell for each result what each leg, word and boost gave.
             as_of: only what was true in the world at that moment.
@@ -127,14 +128,15 @@ class Engine(Adding, Keeping, Relearning, Graphing):
     ) -> list[Results]:
         """Several searches at once, with one call of the embedder; arguments as for `search`."""
         await self._turns.take()
+        reranks = self._reranker is not None if rerank is None else rerank
         return await self._search(
             requests.queries(queries),
             reach=self._reach(
                 ids(user_id, agent_id, app_id, run_id), filters, categories, trusted_only=trusted_only
             ),
-            limit=requests.limit(top_k, limit, self._settings.top_k),
+            limit=self._limit(top_k, limit, rerank=reranks),
             threshold=requests.threshold(threshold, self._default_threshold),
-            rerank=self._reranker is not None if rerank is None else rerank,
+            rerank=reranks,
             explain=explain,
             as_of=requests.moment(as_of, "as_of"),
             known_at=requests.moment(known_at, "known_at"),
@@ -322,6 +324,7 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         erased = await self._store.erase(self._settings.tenant, erasing, at=at, reason=reason)
         self._indexes.drop()
         forgotten = await self._caching.forget(erased.partitions)
+        untold = await self._following.tell(erased.partitions)
         return {
             "erased": len(erasing),
             "ids": erasing,
@@ -329,6 +332,7 @@ class Engine(Adding, Keeping, Relearning, Graphing):
             "removed": erased.removed,
             "log_truncated": erased.log_truncated,
             "caches_cleared": forgotten,
+            **({"pending": untold} if untold else {}),
         }
 
     @verb
@@ -351,7 +355,8 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         await self._store.reset(self._settings.tenant)
         self._indexes.drop()
         await self._caching.forget(None)
-        return {"message": "Everything was removed."}
+        untold = await self._following.settle()
+        return {"message": "Everything was removed.", **({"pending": untold} if untold else {})}
 
     @verb
     async def backup(self, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -385,11 +390,17 @@ class Engine(Adding, Keeping, Relearning, Graphing):
             progress: is told how many are done, of how many.
         """
         await self._open(check_space=False)
+        before = (await self._store.stats(self._settings.tenant)).space
         made = await upkeep.reindex(
             self._store, self._space, self._entries_of, self._settings.tenant, progress
         )
         self._indexes.drop()
-        return {"reindexed": made, "model": self._space.model}
+        untold = await self._following.rebuild(before)
+        return {
+            "reindexed": made,
+            "model": self._space.model,
+            **({"pending": untold} if untold else {}),
+        }
 
     @verb
     def export_records(
@@ -433,4 +444,5 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         )
         if counts["jobs"]:
             self._wake()
+        await self._following.settle()
         return {"imported": counts, **({"redacted": dict(tally.found)} if tally.found else {})}

@@ -115,7 +115,7 @@ class Prompting(Core):
         count: Count,
     ) -> list[Context]:
         """The block for one text."""
-        [hits], notes = await self._hits(texts, seen, **asked)
+        [hits] = await self._hits(texts, seen, **asked)
         found = [_line(hit) for hit in hits]
         lines = fold(found)
         neighbours = await self._recall.versions(exchanges(lines, found))
@@ -131,7 +131,7 @@ class Prompting(Core):
             "tokens": made.tokens,
             "omitted": made.omitted,
         }
-        return [{**shown, "notes": notes} if notes else shown]
+        return [{**shown, "notes": seen[0].notes} if seen[0].notes else shown]
 
     @verb
     async def profile(

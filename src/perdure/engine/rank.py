@@ -171,7 +171,8 @@ def rank(
     """
     with_vectors = vector is not None and index.has_vectors
     ranking = Ranking(index, query, visible=visible, with_vectors=with_vectors, recipe=recipe)
-    return ranking.best(vector, wanted=wanted, limit=limit)
+    cosines = index.cosines(vector) if vector is not None and with_vectors else None
+    return ranking.best(cosines, wanted=wanted, limit=limit)
 
 
 class _Found(NamedTuple):
@@ -225,13 +226,15 @@ class Ranking:
         """Whether the index is still the same, and a vector came as expected."""
         return self._version == self.index.version and self.with_vectors == with_vectors
 
-    def best(
-        self, vector: NDArray[np.float32] | None, *, wanted: Mask | None = None, limit: int = 10
-    ) -> Ranked:
-        """The best rows."""
+    def best(self, cosines: Scores | None, *, wanted: Mask | None = None, limit: int = 10) -> Ranked:
+        """The best rows.
+
+        Args:
+            cosines: each row's nearness to the query, NaN where it is not known; None: words alone decide.
+        """
         evidence = self.evidence
         wanted = self.seen if wanted is None else self.seen & wanted
-        cosines = self.index.cosines(vector) if vector is not None and self.with_vectors else None
+        cosines = cosines if self.with_vectors else None
         meaning = None if cosines is None else self._meaning(cosines)
         strengths = self._adjusted(evidence.scores if meaning is None else evidence.scores + meaning)
         rows = _top(strengths, wanted, limit)

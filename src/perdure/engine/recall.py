@@ -12,12 +12,15 @@ import numpy as np
 
 from perdure.engine.columns import Rows
 from perdure.engine.dates import question_interval
+from perdure.engine.derived.legs import NO_LEGS, Legs, Nearness
 from perdure.engine.index import NEVER
 from perdure.engine.indexes import Indexes
+from perdure.engine.judging import believed
 from perdure.engine.rank import Ranked, Ranking
 from perdure.engine.scoping import Reach
 from perdure.engine.turns import Turns
 from perdure.engine.words import QueryWords, read_query
+from perdure.errors import ConfigurationError, Unavailable
 from perdure.moments import micros
 from perdure.ports import Query, Reranker, Stand, Store
 from perdure.types import Memory, Mention, Partition
@@ -55,6 +58,14 @@ class Seen:
     """Of the question, as far as it could be told."""
     when: Mention | None = None
     """The time that the question asks about, counted from the search's now."""
+
+    notes: list[str] = field(default_factory=list)
+    """What was lacking, for the caller."""
+
+    def lacks(self, what: str) -> None:
+        """Something was not looked at."""
+        if what not in self.notes:
+            self.notes.append(what)
 
     def note(self, partition: Partition, index: PartitionIndex, now: datetime) -> None:
         """A partition is searched, by its index as it is now."""
@@ -108,7 +119,15 @@ class _Candidate:
 class Recall:
     """Finds; the store tells the truth, the indexes are its shadow in memory."""
 
-    def __init__(self, store: Store, indexes: Indexes, reranker: Reranker | None, turns: Turns) -> None:
+    def __init__(
+        self,
+        store: Store,
+        indexes: Indexes,
+        reranker: Reranker | None,
+        turns: Turns,
+        legs: Legs = NO_LEGS,
+    ) -> None:
+        self._legs = legs
         self._store = store
         self._indexes = indexes
         self._reranker = reranker
@@ -136,7 +155,7 @@ class Recall:
             await self._read([c for c in best if c.score >= ask.threshold], explain=ask.explain)
         )
         if self._reranks(ask):
-            hits = await self._second_opinion(ask.text, hits)
+            hits = await self._second_opinion(ask, hits)
         return hits[: ask.limit]
 
     async def partitions(self, reach: Reach) -> Sequence[Partition]:
@@ -163,11 +182,60 @@ class Recall:
         await self._turns.take()
         ranking = _ranking(index, ask, query)  # while the question is being embedded
         ords, meant = await self._wanted(partition, ask), await vector()
+        near = await self._nearness(partition, index, ask, meant, ords)
         await self._turns.take()
-        if not ranking.stands(with_vectors=meant is not None and index.has_vectors):
-            ranking = _ranking(index, ask, query, with_vectors=meant is not None)
+        if not ranking.stands(with_vectors=near is not None and index.has_vectors):
+            ranking = _ranking(index, ask, query, with_vectors=near is not None)
         more = SOURCES if index.placeless.any() else 0
-        return _best(partition, ranking, vector=meant, ords=ords, limit=limit + more)
+        return _best(partition, ranking, near=near, ords=ords, limit=limit + more)
+
+    async def _nearness(
+        self,
+        partition: Partition,
+        index: PartitionIndex,
+        ask: Ask,
+        vector: NDArray[np.float32] | None,
+        ords: Sequence[int] | None,
+    ) -> Nearness | None:
+        """How near rows are to the question, by the index or by an engine; None: words alone decide."""
+        if vector is None or not index.has_vectors:
+            return None
+        if index.holds_vectors or self._legs.vectors is None:
+            return lambda then: then.cosines(vector)
+        try:
+            found, lacking = await self._legs.vectors.candidates(partition, index, vector, ords)
+        except (Unavailable, ConfigurationError) as error:
+            ask.seen.lacks(f"found without vectors: {error}")
+            return None
+        if lacking:
+            ask.seen.lacks(f"vectors of the latest {lacking} were not looked at: the engine is behind")
+        return found.over
+
+    async def stated(self, ask: Ask) -> list[Memory]:
+        """Facts that state something of what the question names, by the graph engine, if there is one."""
+        partitions = [] if self._legs.graph is None else await self.partitions(ask.reach)
+        if len(partitions) > PARTITIONS_AT_ONCE:
+            return []
+        found = await together([self._stated_in(partition, ask) for partition in partitions])
+        return [memory for some in found for memory in some]
+
+    async def _stated_in(self, partition: Partition, ask: Ask) -> list[Memory]:
+        assert self._legs.graph is not None
+        index = await self._index(partition, ask)
+        try:
+            found, lacking = await self._legs.graph.around(partition, index.head, ask.text)
+        except (Unavailable, ConfigurationError) as error:
+            ask.seen.lacks(f"found without the graph: {error}")
+            return []
+        if lacking:
+            ask.seen.lacks(f"relations of the latest {lacking} were not looked at: the graph is behind")
+        wanted = await self._wanted(partition, ask)
+        seen = _visible(index, ask)
+        rows = [row for row in index.rows_of(found) if seen[row]]
+        ords = {int(index.ords.values[row]) for row in rows}
+        if wanted is not None:
+            ords &= set(wanted)
+        return await self._store.read(partition, [ord_ for ord_ in found if ord_ in ords])
 
     async def _index(self, partition: Partition, ask: Ask) -> PartitionIndex:
         if ask.known_at is not None:
@@ -217,12 +285,18 @@ class Recall:
             for memory in memories
         }
 
-    async def _second_opinion(self, question: str, hits: list[Hit]) -> list[Hit]:
+    async def _second_opinion(self, ask: Ask, hits: list[Hit]) -> list[Hit]:
+        """The hits by the reranker's scores; as they were, and a note, when it gives none."""
         if self._reranker is None or not hits:
             return hits
-        scores = await self._reranker.rerank(question, [hit.memory.text for hit in hits])
+        try:
+            given = await self._reranker.rerank(ask.text, [hit.memory.text for hit in hits])
+            scores = believed(given, len(hits))
+        except (ConfigurationError, Unavailable) as error:
+            ask.seen.lacks(f"not reranked: {error}")
+            return hits
         judged = [
-            replace(hit, score=float(score), why=hit.why and {**hit.why, "before_rerank": hit.score})
+            replace(hit, score=score, why=hit.why and {**hit.why, "before_rerank": round(hit.score, 4)})
             for hit, score in zip(hits, scores, strict=True)
         ]
         return sorted(judged, key=lambda hit: -hit.score)
@@ -247,21 +321,26 @@ async def together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [await work[0]] if len(work) == 1 else await asyncio.gather(*work)
 
 
-def _ranking(index: PartitionIndex, ask: Ask, query: QueryWords, *, with_vectors: bool = True) -> Ranking:
-    visible = index.visible(
+def _visible(index: PartitionIndex, ask: Ask) -> Mask:
+    """The rows that a search may see."""
+    return index.visible(
         micros(ask.now),
         as_of=None if ask.as_of is None else micros(ask.as_of),
         expired=ask.show_expired,
         superseded=ask.show_superseded,
     )
-    return Ranking(index, query, visible=visible, with_vectors=with_vectors and index.has_vectors)
+
+
+def _ranking(index: PartitionIndex, ask: Ask, query: QueryWords, *, with_vectors: bool = True) -> Ranking:
+    with_vectors = with_vectors and index.has_vectors
+    return Ranking(index, query, visible=_visible(index, ask), with_vectors=with_vectors)
 
 
 def _best(
     partition: Partition,
     ranking: Ranking,
     *,
-    vector: NDArray[np.float32] | None,
+    near: Nearness | None,
     ords: Sequence[int] | None,
     limit: int,
 ) -> list[_Candidate]:
@@ -271,7 +350,7 @@ def _best(
     """
     index = ranking.index
     mask = None if ords is None else index.mask(ords)
-    ranked = ranking.best(vector, wanted=mask, limit=limit)
+    ranked = ranking.best(near and near(index), wanted=mask, limit=limit)
     seen = ranking.seen if mask is None else ranking.seen & mask
     found = zip(
         index.ords.values[ranked.rows].tolist(),

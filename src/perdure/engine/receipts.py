@@ -49,9 +49,17 @@ def kept(
 
 
 def learned(
-    turns: Sequence[Turn], skipped: Sequence[Skipped], committed: Committed, outcome: Outcome
+    turns: Sequence[Turn],
+    skipped: Sequence[Skipped],
+    committed: Committed,
+    outcome: Outcome,
+    untold: Sequence[str] = (),
 ) -> Added:
-    """The answer to an add that learns: each fact and what it did; the messages are kept as its sources."""
+    """The answer to an add that learns: each fact and what it did; the messages are kept as its sources.
+
+    Args:
+        untold: what engines beside the store lack.
+    """
     results = [
         result
         for decision, memory_id in zip(outcome.decisions, outcome.ids, strict=True)
@@ -70,6 +78,7 @@ def learned(
             "pending": [
                 *([f"facts, tried again later: {outcome.pending}"] if outcome.pending else []),
                 *outcome.lacking,
+                *untold,
             ],
             "repeated": committed.repeated,
             "turns": list(committed.memory_ids),

@@ -70,7 +70,7 @@ class Relearning(Background):
                     needs=tuple({source for memory in new for source in memory.sources}),
                     saw=tuple(turn.id for turn in turns),
                 )
-                await self._store.commit(batch)
+                await self._commit(batch)
             made["added"] += [memory_dict(memory) for memory in new]
             made["removed"] += [memory_dict(memory) for memory in gone]
             made["kept"] += len(facts) - len(gone)

@@ -91,6 +91,18 @@ async def examine(store: Store, space: Space, embedder: Embedder | None, tenant:
     return {"sound": not problems, "problems": problems, "advice": advice}
 
 
+def advised(engines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What to do about engines beside the store."""
+    advice: list[str] = []
+    for engine in engines:
+        name = f"{engine['role']} in {engine['engine']}"
+        if "problem" in engine:
+            advice.append(f"{name} cannot be had: {engine['problem']}")
+        elif engine["behind"]:
+            advice.append(f"{name} lacks {engine['behind']} changes: run `perdure doctor --repair`")
+    return advice
+
+
 async def reindex(
     store: Store,
     space: Space,

@@ -30,8 +30,8 @@ class EntryRow(NamedTuple):
     speaker_words: bytes
     date_words: bytes
     flags: int
-    vectors: bytes
-    """One float16 vector per piece of the text; empty when it was stored without a model."""
+    vectors: bytes | None
+    """One float16 vector per piece of the text; empty when it was stored without a model; None: not asked for."""
     valid_from: int | None
     valid_to: int | None
     expires_at: int | None
@@ -270,8 +270,19 @@ class Store(Protocol):
         """Make a batch durable, whole, or raise and change nothing."""
         ...
 
-    async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
-        """What came after `since`; with `known_at`, all rows that were current then."""
+    async def load(
+        self,
+        partition: Partition,
+        *,
+        since: int = 0,
+        known_at: datetime | None = None,
+        with_vectors: bool = True,
+    ) -> Delta:
+        """What came after `since`; with `known_at`, all rows that were current then.
+
+        Args:
+            with_vectors: False spares the reader those of rows that have some: they are None.
+        """
         ...
 
     def stands(self, mark: object) -> bool:
@@ -489,8 +500,17 @@ class InProcess(Protocol):
         ...
 
 
+@runtime_checkable
+class QueryEmbedder(Protocol):
+    """An embedder that makes other vectors of what is to find than of what is to be found; the two are compared."""
+
+    async def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As `embed`."""
+        ...
+
+
 class Reranker(Protocol):
-    """A second opinion on a short list."""
+    """A second opinion on a short list; one that raises `Unavailable` or `ConfigurationError` is done without."""
 
     async def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         """A relevance in 0..1 for each text."""
@@ -498,6 +518,16 @@ class Reranker(Protocol):
 
     async def aclose(self) -> None:
         """Give sessions back."""
+
+
+@runtime_checkable
+class Shortens(Protocol):
+    """A reranker that says how many results are enough when it has judged them."""
+
+    @property
+    def top_k(self) -> int | None:
+        """For searches whose callers say no number; None: as all searches."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -545,6 +575,7 @@ class Redactor(Protocol):
         ...
 
 
+@runtime_checkable
 class LLM(Protocol):
     """A language model, asked one thing at a time."""
 

@@ -25,6 +25,8 @@ from perdure.ports import (
     StoreStats,
     Write,
 )
+from perdure.ports.derived import Cursor
+from perdure.stores.cursors import Cursors
 from perdure.types import Change, Memory, Partition, Scope, Turn, session_after
 
 
@@ -63,6 +65,7 @@ class InMemoryStore:
         self._identity = new_id()
         self._erasures = 0
         self._vectors: dict[tuple[str, str], bytes] = {}
+        self._cursors = Cursors()
 
     async def open(self, space: Space | None) -> None:
         """Adopt the space when nothing speaks against it."""
@@ -105,8 +108,21 @@ class InMemoryStore:
             shelf.keys[batch.key] = (batch.at, made)
         return made
 
-    async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
+    async def load(
+        self,
+        partition: Partition,
+        *,
+        since: int = 0,
+        known_at: datetime | None = None,
+        with_vectors: bool = True,
+    ) -> Delta:
         """What came after, from the rows and the log; all is dead when the tenant was removed meanwhile."""
+        delta = self._load(partition, since, known_at)
+        if with_vectors:
+            return delta
+        return replace(delta, rows=[r._replace(vectors=None) if r.vectors else r for r in delta.rows])
+
+    def _load(self, partition: Partition, since: int, known_at: datetime | None) -> Delta:
         shelf = self._held(partition)
         stand = Stand(head=shelf.seq, token=_token(shelf), erasures=self._erasures)
         if known_at is not None:
@@ -147,6 +163,33 @@ class InMemoryStore:
             self._vectors |= {(tenant, name): vector for name, vector in made.items()}
             while sum(map(len, self._vectors.values())) > max_bytes:
                 del self._vectors[next(iter(self._vectors))]
+
+    async def take_cursor(
+        self, engine: str, partition: Partition, *, worker: str, now: datetime, until: datetime
+    ) -> int | None:
+        """Unless another worker has it for longer than now."""
+        return self._cursors.take((engine, partition), worker, now, until)
+
+    async def move_cursor(self, engine: str, partition: Partition, seq: int, *, worker: str) -> bool:
+        """If the worker was the last to take it."""
+        return self._cursors.move((engine, partition), seq, worker, gone=partition not in self._shelves)
+
+    async def cursors(
+        self, tenant: str, engine: str, *, partition: Partition | None = None, limit: int | None = None
+    ) -> list[Cursor]:
+        """Of the partitions that there are, and of those that left a cursor."""
+        heads = {p: shelf.seq for p, shelf in self._of(tenant).items()}
+        behind = self._cursors.behind(engine, tenant, heads)
+        return [cursor for cursor in behind if partition in (None, cursor.partition)][:limit]
+
+    async def drop_cursors(self, tenant: str, engine: str) -> None:
+        """As if none had been taken."""
+        self._cursors.drop(engine, tenant)
+
+    async def vectors(self, partition: Partition, ords: Sequence[int]) -> list[bytes]:
+        """As they were stored."""
+        entries = self._held(partition).entries
+        return [entries.get(ord_, Entry()).vectors for ord_ in ords]
 
     async def read(self, partition: Partition, ords: Sequence[int]) -> list[Memory]:
         """In the order asked."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from perdure.engine.columns import Rows
-from perdure.engine.embedding import Vectors
+from perdure.engine.embedding import Vectors, cosines
 from perdure.engine.index import Mask, PartitionIndex
 from perdure.engine.indexes import Indexes
 from perdure.engine.learning.answer import Fact
@@ -18,6 +18,7 @@ from perdure.engine.rank import Ranking
 from perdure.engine.words import read_query
 from perdure.moments import micros
 from perdure.ports import Store
+from perdure.ports.derived import Followed
 from perdure.types import Memory, Partition, Turn, said
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Surroundings:
         self._own = own
         self._read: dict[int, Memory] = {}
         """What was read already; a version that an index holds is as it was."""
+        self._vectors: dict[int, bytes] = {}
 
     async def shown(self, now: datetime) -> tuple[list[Memory], list[Turn]]:
         """What a model is shown besides the turns, oldest first.
@@ -75,21 +77,39 @@ class Surroundings:
             vectors: of each new fact; without them, words decide what is near.
         """
         index = await self._indexes.current(self._partition)
+        if vectors is not None and not index.holds_vectors:
+            await self._fetch(index, now)
         wanted = _facts(index, self._own, now)
         rows = np.flatnonzero(wanted).astype(np.int32)
         names = {memory.id for memory in shown}
         chosen = {int(row) for row in rows if index.ids[row] in names}
-        cosines = None
+        near = None
         if vectors is not None and index.has_vectors:
-            cosines = index.cosines_among(rows, [vector[0] for vector in vectors])
-            chosen.update(int(row) for each in cosines for row in rows[_nearest(each)])
+            near = self._cosines(index, rows, [vector[0] for vector in vectors])
+            chosen.update(int(row) for each in near for row in rows[_nearest(each)])
         else:
             for fact in facts:
                 ranking = Ranking(index, read_query(fact.text), visible=wanted, with_vectors=False)
                 chosen.update(int(row) for row in ranking.best(None, limit=FOR_EACH).rows)
-        likeness = _likeness(index, rows, chosen, cosines)
+        likeness = _likeness(index, rows, chosen, near)
         held = await self._versions(likeness)
         return [Near(memory=memory, cosines=likeness[memory.ord]) for memory in held]
+
+    async def _fetch(self, index: PartitionIndex, now: datetime) -> None:
+        """Read the facts' vectors from the store, where an engine holds them and not the index."""
+        rows = np.flatnonzero(_facts(index, self._own, now))
+        lacking = [ord_ for ord_ in index.ords.values[rows].tolist() if ord_ not in self._vectors]
+        if lacking and isinstance(self._store, Followed):
+            held = await self._store.vectors(self._partition, lacking)
+            self._vectors.update(zip(lacking, held, strict=True))
+
+    def _cosines(
+        self, index: PartitionIndex, rows: Rows, queries: Sequence[NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Cosines of facts with new ones, `(queries, rows)`; NaN for a fact that came while vectors were read."""
+        if index.holds_vectors:
+            return index.cosines_among(rows, queries)
+        return cosines([self._vectors.get(ord_, b"") for ord_ in index.ords.values[rows].tolist()], queries)
 
     async def _versions(self, ords: Iterable[int]) -> list[Memory]:
         """The current versions with these numbers, in their order; each is read once."""

@@ -17,10 +17,13 @@ from perdure.stores.sqlite import rows, spaces, vectors
 from perdure.stores.sqlite.standing import place
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
+_VECTORS: Final = "ifnull(e.vectors, x'')"
+_NOT_ASKED: Final = "CASE WHEN length(e.vectors) THEN NULL ELSE x'' END"
+"""The length is told by a row's head: what is long is not read."""
 _ROWS: Final = (
     "SELECT m.ord, m.id, m.place, ifnull(m.session, ''), m.speaker, m.role, "
     "ifnull(e.words, x''), ifnull(e.speaker_words, x''), ifnull(e.date_words, x''), ifnull(e.flags, 0), "
-    "ifnull(e.vectors, x''), m.valid_from, m.valid_to, m.expires_at, m.said_at, m.scope "
+    f"{_VECTORS}, m.valid_from, m.valid_to, m.expires_at, m.said_at, m.scope "
     "FROM memories m LEFT JOIN entries e ON e.space = ? AND e.partition = m.partition AND e.ord = m.ord "
     "WHERE m.partition = ? AND m.ord > ? AND m.erased_at IS NULL AND "
 )
@@ -35,6 +38,7 @@ def load(
     *,
     since: int,
     known_at: datetime | None,
+    with_vectors: bool,
     space: Space | None,
 ) -> Delta:
     """What came to an index after `since`; when the tenant was reset meanwhile, everything it holds is dead."""
@@ -43,18 +47,17 @@ def load(
     if known_at is not None:
         at = micros(known_at)
         known = "m.recorded_at <= ? AND (m.retired_at IS NULL OR m.retired_at > ?) ORDER BY m.ord"
-        return Delta(stand=stand, rows=_entry_rows(connection, known, (space_id, number, 0, at, at)))
+        then = _entry_rows(connection, known, (space_id, number, 0, at, at), with_vectors=with_vectors)
+        return Delta(stand=stand, rows=then)
     if not number:
         return Delta(stand=stand, dead=_all_before(start, since))
     if since == stand.head:
         return Delta(stand=stand)
-    refined = _refined(connection, number, since, space_id)
+    refined = _refined(connection, number, since, space_id, with_vectors=with_vectors)
+    current, values = "m.retired_at IS NULL ORDER BY m.ord", (space_id, number, since)
     return Delta(
         stand=stand,
-        rows=[
-            *refined,
-            *_entry_rows(connection, "m.retired_at IS NULL ORDER BY m.ord", (space_id, number, since)),
-        ],
+        rows=[*refined, *_entry_rows(connection, current, values, with_vectors=with_vectors)],
         dead=_all_before(start, since) or _ended(connection, number, since),
     )
 
@@ -64,11 +67,16 @@ def _all_before(start: int, since: int) -> range:
     return range(1, since + 1) if since < start else range(0)
 
 
-def _entry_rows(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[EntryRow]:
-    return list(map(EntryRow._make, connection.execute(_ROWS + where, values)))
+def _entry_rows(
+    connection: sqlite3.Connection, where: str, values: Sequence[Any], *, with_vectors: bool
+) -> list[EntryRow]:
+    wanted = _ROWS if with_vectors else _ROWS.replace(_VECTORS, _NOT_ASKED)
+    return list(map(EntryRow._make, connection.execute(wanted + where, values)))
 
 
-def _refined(connection: sqlite3.Connection, partition: int, since: int, space: int) -> list[EntryRow]:
+def _refined(
+    connection: sqlite3.Connection, partition: int, since: int, space: int, *, with_vectors: bool
+) -> list[EntryRow]:
     """The rows up to `since` of which more became known after it."""
     if since == 0:
         return []
@@ -76,7 +84,8 @@ def _refined(connection: sqlite3.Connection, partition: int, since: int, space: 
         "m.retired_at IS NULL AND m.ord IN (SELECT old FROM changes "
         "WHERE partition = ? AND seq > ? AND old <= ? AND event = 'REFINE') ORDER BY m.ord"
     )
-    return _entry_rows(connection, refined, (space, partition, 0, partition, since, since))
+    values = (space, partition, 0, partition, since, since)
+    return _entry_rows(connection, refined, values, with_vectors=with_vectors)
 
 
 def _ended(connection: sqlite3.Connection, partition: int, since: int) -> list[int]:
@@ -88,6 +97,20 @@ def _ended(connection: sqlite3.Connection, partition: int, since: int) -> list[i
         (partition, since, since),
     )
     return [ord_ for [ord_] in ended]
+
+
+def vectors_of(
+    connection: sqlite3.Connection, partition: Partition, ords: Sequence[int], space: Space | None
+) -> list[bytes]:
+    """The entries' vectors of these versions, in the order asked; empty for what has none."""
+    found = dict(
+        connection.execute(
+            "SELECT e.ord, e.vectors FROM partitions p CROSS JOIN entries e ON e.space = ? AND e.partition = p.id "
+            "WHERE p.tenant = ? AND p.owner = ? AND e.ord IN (SELECT value FROM json_each(?))",
+            (spaces.fitting(connection, space), *partition, json.dumps(list(map(int, ords)))),
+        ).fetchall()
+    )
+    return [found.get(ord_, b"") for ord_ in ords]
 
 
 def read(connection: sqlite3.Connection, partition: Partition, ords: Sequence[int]) -> list[Memory]:

@@ -13,11 +13,13 @@ from typing import Final, Literal, TypeVar
 from perdure.errors import Closed, Unavailable
 from perdure.moments import micros
 from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, Stand, StoreStats
+from perdure.ports.derived import Cursor
 from perdure.stores import sqlfilters
 from perdure.stores.sqlite import (
     backup,
     check,
     commit,
+    cursors,
     erase,
     exports,
     jobs,
@@ -99,12 +101,24 @@ class SqliteStore:
         """Durable when this returns."""
         return await self._write(partial(commit.commit, batch=batch, space=self._use.space))
 
-    async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
+    async def load(
+        self,
+        partition: Partition,
+        *,
+        since: int = 0,
+        known_at: datetime | None = None,
+        with_vectors: bool = True,
+    ) -> Delta:
         """What came after `since`; with `known_at`, all rows that were current then."""
-        space = self._use.space
-        delta, stamp = await self._look(
-            lambda c: read.load(c, partition, since=since, known_at=known_at, space=space)
+        work = partial(
+            read.load,
+            partition=partition,
+            since=since,
+            known_at=known_at,
+            with_vectors=with_vectors,
+            space=self._use.space,
         )
+        delta, stamp = await self._look(work)
         return replace(delta, stand=replace(delta.stand, mark=Mark(partition, stamp)))
 
     def stands(self, mark: object) -> bool:
@@ -252,6 +266,33 @@ class SqliteStore:
     async def written(self, tenant: str, batch_id: str) -> list[Change]:
         """The history that batches with this id wrote."""
         return await self._read(lambda c: read.written(c, tenant, batch_id))
+
+    async def take_cursor(
+        self, engine: str, partition: Partition, *, worker: str, now: datetime, until: datetime
+    ) -> int | None:
+        """Lease an engine's cursor in a partition: how far it is."""
+        return await self._write(
+            lambda c: cursors.take(c, engine, partition, worker=worker, now=micros(now), until=micros(until))
+        )
+
+    async def move_cursor(self, engine: str, partition: Partition, seq: int, *, worker: str) -> bool:
+        """Note how far the engine is, and give the lease back."""
+        return await self._write(lambda c: cursors.move(c, engine, partition, seq, worker=worker))
+
+    async def cursors(
+        self, tenant: str, engine: str, *, partition: Partition | None = None, limit: int | None = None
+    ) -> list[Cursor]:
+        """Where the engine is behind, the farthest first."""
+        return await self._read(lambda c: cursors.behind(c, tenant, engine, partition, limit))
+
+    async def drop_cursors(self, tenant: str, engine: str) -> None:
+        """Begin anew: the engine is behind with everything."""
+        await self._write(lambda c: cursors.drop(c, tenant, engine))
+
+    async def vectors(self, partition: Partition, ords: Sequence[int]) -> list[bytes]:
+        """The vectors of these versions, in the order asked."""
+        space = self._use.space
+        return await self._read(lambda c: read.vectors_of(c, partition, ords, space))
 
     async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet."""

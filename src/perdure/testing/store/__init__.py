@@ -6,6 +6,7 @@ class TestMyStore(StoreConformance, DurableConformance):
 """
 
 from perdure.testing.store.caching import StandingConformance, VectorCacheConformance
+from perdure.testing.store.following import FollowedConformance
 from perdure.testing.store.machine import AgreementConformance
 from perdure.testing.store.powers import (
     BackupConformance,
@@ -22,6 +23,7 @@ __all__ = [
     "CheckConformance",
     "DurableConformance",
     "ExportConformance",
+    "FollowedConformance",
     "ReindexConformance",
     "StandingConformance",
     "StoreConformance",

@@ -1,0 +1,172 @@
+"""Connections to a Redis, or to what speaks its protocol, for all providers that do."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
+
+from perdure.errors import Closed, ConfigurationError, PerdureError, Unavailable
+
+Command: TypeAlias = tuple[str | bytes | int | float, ...]
+
+SCHEMES = ("redis://", "rediss://", "unix://")
+_AT_ONCE = 1_000
+"""Keys that are looked at, or removed, in one command."""
+REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
+"""Trying again does not help."""
+
+
+class _Lane(NamedTuple):
+    """The connections of one event loop."""
+
+    client: Redis
+    end: AsyncGenerator[None]
+
+
+@dataclass(kw_only=True)
+class RedisLink:
+    """Sends commands together; connections belong to an event loop, and are closed when it ends.
+
+    A call raises `RedisError`, `OSError` or `TimeoutError` (the built-in one) when it cannot be answered.
+    """
+
+    url: str = field(repr=False)
+    password: str | None = field(default=None, repr=False)
+    timeout: float
+    """Seconds that one call may take, connecting included."""
+    connections: int
+    """At once, of one event loop."""
+    _lanes: dict[asyncio.AbstractEventLoop, _Lane] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
+
+    async def send(self, commands: Sequence[Command]) -> list[Any]:
+        """The answers; in the place of one that was refused, the error."""
+        async with asyncio.timeout(self.timeout):
+            pipe = (await self._lane()).client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
+            return list(await pipe.execute(raise_on_error=False))
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """The answers to commands none of which may fail.
+
+        Raises:
+            Unavailable: not now.
+            ConfigurationError: not with this configuration.
+        """
+        try:
+            answers = await self.send(commands)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise explained(error) from error
+        for answer in answers:
+            if isinstance(answer, RedisError):
+                raise explained(answer) from answer
+        return answers
+
+    async def marked(self, mark: str) -> str:
+        """The random text at a key, which is put there when there is none: it goes with all else that goes."""
+        held = await self.ask([("SET", mark, secrets.token_hex(8), "NX"), ("GET", mark)])
+        return str(held[1], "utf-8")
+
+    async def ask_marked(self, mark: str, expected: str, commands: Sequence[Command]) -> list[Any]:
+        """The answers of `ask`, if the mark is what it was.
+
+        Raises:
+            Unavailable: what was held is lost.
+        """
+        held, *answers = await self.ask([("GET", mark), *commands])
+        if held is None or str(held, "utf-8") != expected:
+            raise Unavailable("Redis has lost what it held: it is told again")
+        return answers
+
+    async def remove(self, start: str) -> None:
+        """Remove all keys that begin with a text and a colon."""
+        pattern, cursor = f"{literal(start)}:*", 0
+        while True:
+            [[cursor, keys]] = await self.ask([("SCAN", cursor, "MATCH", pattern, "COUNT", _AT_ONCE)])
+            if keys:
+                await self.ask([("UNLINK", *keys)])
+            if not int(cursor):
+                return
+
+    async def aclose(self) -> None:
+        """Close the connections, each on its own event loop."""
+        with self._lock:
+            lanes, self._lanes, self._closed = self._lanes, {}, True
+        for loop, lane in lanes.items():
+            if loop is asyncio.get_running_loop():
+                await lane.end.aclose()
+            elif loop.is_running():  # one that stands still closes it when it goes on or ends
+                asyncio.run_coroutine_threadsafe(lane.client.aclose(), loop)
+
+    async def _lane(self) -> _Lane:
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            raise Closed("the connections to Redis were closed: open another memory")
+        if (lane := self._lanes.get(loop)) is None:
+            client = self._client()
+            lane = _Lane(client, _ending(client))
+            with self._lock:
+                alive = {other: its for other, its in self._lanes.items() if not other.is_closed()}
+                self._lanes = {**alive, loop: lane}
+            await anext(lane.end)
+        return lane
+
+    def _client(self) -> Redis:
+        secret = {} if self.password is None else {"password": self.password}
+        pool = BlockingConnectionPool.from_url(
+            self.url,
+            max_connections=self.connections,
+            timeout=self.timeout,
+            socket_timeout=self.timeout,
+            socket_connect_timeout=self.timeout,
+            retry=Retry(NoBackoff(), 1),  # once: a connection that was idle may have been cut meanwhile
+            **secret,
+        )
+        return Redis.from_pool(pool)
+
+
+def explained(error: Exception) -> PerdureError:
+    """What an error of Redis means; its text is Redis's own, and holds no value of ours."""
+    kind, said = type(error).__name__, str(error)[:200]
+    if isinstance(error, REFUSALS):
+        return ConfigurationError(f"Redis refuses us ({said}): mend the url, the password or its rights")
+    if isinstance(error, ResponseError) and "unknown command" in said.lower():
+        return ConfigurationError(f"this Redis cannot do it ({said}): it needs a newer version or a module")
+    return Unavailable(f"Redis cannot be had ({kind}: {said})" if said else f"Redis cannot be had ({kind})")
+
+
+async def _ending(client: Redis) -> AsyncGenerator[None]:
+    """Close a client when the loop ends: asyncio closes the generators that are still open then, or forgotten."""
+    try:
+        yield
+    finally:
+        await client.aclose()
+
+
+def literal(text: str) -> str:
+    """A text for a pattern of Redis."""
+    return "".join(f"\\{letter}" if letter in "*?[]\\^" else letter for letter in text)
+
+
+def address(url: str) -> str:
+    """Where a URL leads, without user and password."""
+    scheme, _, rest = url.partition("://")
+    where = rest.rpartition("@")[2].partition("?")[0]
+    return f"{scheme}://{where}" if scheme == "unix" else where

@@ -1,0 +1,120 @@
+"""Each engine beside the store keeps every promise of its port."""
+
+import asyncio
+
+import pytest
+
+from perdure.errors import ConfigurationError, Unavailable
+from perdure.graphs.falkordb import FalkorGraph
+from perdure.testing.derived import (
+    ALICE,
+    GraphEngineConformance,
+    VectorEngineConformance,
+    point,
+    stated,
+    unit,
+)
+from perdure.testing.servers import RedisServer
+from perdure.vectors.redis import RedisVectors
+
+PATIENCE = 20.0
+"""Seconds: machines that are shared are slow at times."""
+
+
+class TestRedisVectors(VectorEngineConformance):
+    @pytest.fixture(autouse=True)
+    def server(self, redis_server: RedisServer) -> None:
+        self.url = redis_server.url
+
+    def make(self) -> RedisVectors:
+        return RedisVectors(url=self.url, timeout=PATIENCE)
+
+
+class TestRedisVectorsByTheirIndex(TestRedisVectors):
+    """No partition is small enough to be searched exactly."""
+
+    def make(self) -> RedisVectors:
+        return RedisVectors(url=self.url, timeout=PATIENCE, exact=0)
+
+
+class TestRedisVectorsOfOneByte(TestRedisVectors):
+    tolerance = 0.02
+    least_recall = 0.9
+
+    def make(self) -> RedisVectors:
+        return RedisVectors(url=self.url, timeout=PATIENCE, quantization="int8")
+
+
+class TestFalkorGraph(GraphEngineConformance):
+    @pytest.fixture(autouse=True)
+    def server(self, falkordb_server: RedisServer) -> None:
+        self.url = falkordb_server.url
+
+    def make(self) -> FalkorGraph:
+        return FalkorGraph(url=self.url, timeout=PATIENCE)
+
+
+def test_redis_that_was_emptied_says_so_until_it_is_opened_again(redis_server: RedisServer) -> None:
+    async def run() -> None:
+        engine = RedisVectors(url=redis_server.url, timeout=PATIENCE)
+        contents = await engine.open("n", 16)
+        await engine.put_vectors(ALICE, [point(1)], [])
+        redis_server.ask("FLUSHALL")
+        with pytest.raises(Unavailable, match="has lost what it held"):
+            await engine.nearest(ALICE, unit(1), limit=1, among=None)
+        assert await engine.open("n", 16) != contents
+        assert await engine.nearest(ALICE, unit(1), limit=1, among=None) == []
+        await engine.aclose()
+
+    asyncio.run(run())
+
+
+def test_nothing_of_what_was_removed_stays_in_redis(redis_server: RedisServer) -> None:
+    async def run() -> None:
+        engine = RedisVectors(url=redis_server.url, timeout=PATIENCE)
+        await engine.open("n", 16)
+        await engine.put_vectors(ALICE, [point(1, 1, 2, 3), point(2)], [])
+        await engine.put_vectors(ALICE, [], [1, 2])
+        assert redis_server.ask("KEYS", "*").count(b"perdure:n:") == 1  # the mark
+        await engine.drop("n")
+        assert redis_server.ask("DBSIZE") == b":0\r\n"
+        await engine.aclose()
+
+    asyncio.run(run())
+
+
+def test_no_word_stays_in_falkordb_when_what_states_it_is_dead(falkordb_server: RedisServer) -> None:
+    async def run() -> bytes:
+        engine = FalkorGraph(url=falkordb_server.url, timeout=PATIENCE)
+        await engine.open("words", 0)
+        await engine.put_relations(
+            ALICE, [stated(1, "Zanzibar", "borders", "Ann"), stated(2, "Ann", "is", "x")], []
+        )
+        await engine.around(ALICE, ["zanzibar"], depth=1, limit=3)
+        await engine.put_relations(ALICE, [], [1])
+        await engine.aclose()
+        await asyncio.sleep(1.5)  # FalkorDB notes queries once a second, when it does
+        held = falkordb_server.ask("KEYS", "*words*")
+        return held + b"".join(
+            falkordb_server.ask("DUMP", key)
+            for key in held.split(b"\r\n")
+            if key.startswith((b"perdure:", b"telemetry"))
+        )
+
+    held = asyncio.run(run())
+    assert b"perdure:words:graph" in held
+    assert b"telemetry" not in held
+    assert b"anzibar" not in held
+
+
+@pytest.mark.parametrize(("engine", "needs"), [(FalkorGraph, "a newer version or a module")])
+def test_a_redis_that_cannot_do_it_is_a_fault_of_the_configuration(
+    redis_server: RedisServer, engine: type[FalkorGraph], needs: str
+) -> None:
+    async def run() -> None:
+        made = engine(url=redis_server.url, timeout=PATIENCE)
+        with pytest.raises(ConfigurationError, match=needs):
+            await made.open("n", 0)
+        await made.aclose()
+
+    asyncio.run(run())
