@@ -56,6 +56,7 @@ class TestPostgresStore(
     ReindexConformance,
     StandingConformance,
     VectorCacheConformance,
+    FollowedConformance,
 ):
     @pytest.fixture(autouse=True)
     def server(self, postgres_server: PostgresServer) -> None:

@@ -28,6 +28,7 @@ class Wanted(NamedTuple):
     partition: Partition
     since: int
     known_at: datetime | None
+    with_vectors: bool
     space: Space | None
 
 
@@ -63,7 +64,10 @@ class _Shelf(NamedTuple):
 async def _news(connection: Connection, head: Statement, wanted: Wanted, shelf: _Shelf) -> Delta | None:
     """What an index that has some lacks, in one go; None when it is all somewhere else meanwhile."""
     [row], *ended, rows = await snapshot(
-        connection, head, *_about(wanted, shelf), read.current(shelf.space, shelf.number, after=wanted.since)
+        connection,
+        head,
+        *_about(wanted, shelf),
+        read.current(shelf.space, shelf.number, after=wanted.since, with_vectors=wanted.with_vectors),
     )
     if len(rows) == read.PAGE:  # there may be more
         return await _pages(connection, head, wanted, shelf)
@@ -80,7 +84,7 @@ async def _pages(connection: Connection, head: Statement, wanted: Wanted, shelf:
         page, after = partial(read.known, shelf.space, shelf.number, wanted.known_at), 0
     rows: list[Row] = []
     while True:
-        [found] = await transaction.ask(page(after=after))
+        [found] = await transaction.ask(page(after=after, with_vectors=wanted.with_vectors))
         rows += found
         if len(found) < read.PAGE:
             break
@@ -97,7 +101,7 @@ def _about(wanted: Wanted, shelf: _Shelf) -> list[Statement]:
     since = wanted.since
     return [
         where,
-        read.refined(shelf.space, shelf.number, since=since),
+        read.refined(shelf.space, shelf.number, since=since, with_vectors=wanted.with_vectors),
         read.ended(shelf.number, since=since),
     ]
 

@@ -23,10 +23,13 @@ MEMORY: Final = rows.prefixed(rows.MEMORY, "m").replace("m.scope", "s.ids", 1)
 TURN: Final = rows.prefixed(rows.TURN, "t").replace("t.scope", "s.ids", 1)
 TABLES: Final = "memories m JOIN scopes s ON s.id = m.scope"
 
+_VECTORS: Final = "coalesce(e.vectors, '')"
+_NOT_ASKED: Final = "CASE WHEN length(e.vectors) > 0 THEN NULL ELSE ''::bytea END"
+"""The length is told by a row's head: what is long is not read."""
 _ENTRY: Final = (
     "SELECT m.ord, m.id, m.place, coalesce(m.session, ''), m.speaker, m.role, "
     "coalesce(e.words, ''), coalesce(e.speaker_words, ''), coalesce(e.date_words, ''), coalesce(e.flags, 0), "
-    "coalesce(e.vectors, ''), m.valid_from, m.valid_to, m.expires_at, m.said_at, m.scope "
+    f"{_VECTORS}, m.valid_from, m.valid_to, m.expires_at, m.said_at, m.scope "
     "FROM memories m LEFT JOIN entries e ON e.space = %s AND e.partition = m.partition AND e.ord = m.ord "
     "WHERE m.partition = %s AND m.ord > %s AND m.erased_at IS NULL AND "
 )
@@ -65,25 +68,30 @@ def turns(found: Iterable[Row], tenant: str) -> list[Turn]:
 # ---- for an index
 
 
-def current(space: int, partition: int, *, after: int) -> Statement:
+def current(space: int, partition: int, *, after: int, with_vectors: bool) -> Statement:
     """A page of the versions after a row that are current."""
-    sql = f"{_ENTRY} m.retired_at IS NULL ORDER BY m.ord LIMIT {PAGE}"
+    sql = f"{_entry(with_vectors=with_vectors)} m.retired_at IS NULL ORDER BY m.ord LIMIT {PAGE}"
     return Statement(sql, (space, partition, after))
 
 
-def known(space: int, partition: int, at: datetime, *, after: int) -> Statement:
+def known(space: int, partition: int, at: datetime, *, after: int, with_vectors: bool) -> Statement:
     """A page of the versions after a row that were current at a moment."""
-    sql = f"{_ENTRY} m.recorded_at <= %s AND (m.retired_at IS NULL OR m.retired_at > %s) ORDER BY m.ord LIMIT {PAGE}"
+    then = f"m.recorded_at <= %s AND (m.retired_at IS NULL OR m.retired_at > %s) ORDER BY m.ord LIMIT {PAGE}"
+    sql = f"{_entry(with_vectors=with_vectors)} {then}"
     return Statement(sql, (space, partition, after, micros(at), micros(at)))
 
 
-def refined(space: int, partition: int, *, since: int) -> Statement:
+def refined(space: int, partition: int, *, since: int, with_vectors: bool) -> Statement:
     """The rows up to `since` of which more became known after it."""
     sql = (
-        f"{_ENTRY} m.retired_at IS NULL AND m.ord IN (SELECT ended FROM changes "
+        f"{_entry(with_vectors=with_vectors)} m.retired_at IS NULL AND m.ord IN (SELECT ended FROM changes "
         "WHERE partition = %s AND seq > %s AND ended <= %s AND event = 'REFINE') ORDER BY m.ord"
     )
     return Statement(sql, (space, partition, 0, partition, since, since))
+
+
+def _entry(*, with_vectors: bool) -> str:
+    return _ENTRY if with_vectors else _ENTRY.replace(_VECTORS, _NOT_ASKED)
 
 
 def ended(partition: int, *, since: int) -> Statement:
@@ -102,6 +110,15 @@ def entry_rows(found: Sequence[Row]) -> list[EntryRow]:
 
 def _plainly(value: Any) -> Any:
     return plainly(value) if isinstance(value, str) else value
+
+
+def vectors_of(space: int, partition: Partition, ords: Sequence[int]) -> Statement:
+    """The entries' vectors of these versions, with their row numbers."""
+    sql = (
+        "SELECT e.ord, e.vectors FROM partitions p JOIN entries e ON e.space = %s AND e.partition = p.id "
+        "WHERE p.tenant = %s AND p.owner = %s AND e.ord = ANY(%s::bigint[])"
+    )
+    return Statement(sql, (space, *partition, array(map(int, ords))))
 
 
 # ---- memories, turns

@@ -31,8 +31,10 @@ from perdure.ports import (
     Stand,
     StoreStats,
 )
+from perdure.ports.derived import Cursor
 from perdure.stores.postgres import (
     check,
+    cursors,
     erase,
     exports,
     jobs,
@@ -165,9 +167,16 @@ class PostgresStore:
         await self._after_write()
         return committed
 
-    async def load(self, partition: Partition, *, since: int = 0, known_at: datetime | None = None) -> Delta:
+    async def load(
+        self,
+        partition: Partition,
+        *,
+        since: int = 0,
+        known_at: datetime | None = None,
+        with_vectors: bool = True,
+    ) -> Delta:
         """What came after `since`; with `known_at`, all rows that were current then."""
-        wanted = Wanted(partition, since, known_at, self._use.space)
+        wanted = Wanted(partition, since, known_at, with_vectors, self._use.space)
         return await self._do(lambda connection: load(connection, self._settings, wanted))
 
     def stands(self, mark: object) -> bool:  # noqa: ARG002
@@ -340,6 +349,44 @@ class PostgresStore:
         """Move the end of a worker's leases."""
         moved = jobs.extend(tenant, ids, worker=worker, until=micros(until))
         await self._write(tenant, lambda t: t.ask(moved))
+
+    async def take_cursor(
+        self, engine: str, partition: Partition, *, worker: str, now: datetime, until: datetime
+    ) -> int | None:
+        """Lease an engine's cursor in a partition: how far it is."""
+        taken = cursors.take(engine, partition, worker=worker, now=micros(now), until=micros(until))
+        [rows] = await self._write(partition.tenant, lambda t: t.ask(taken))
+        return rows[0][0] if rows else None
+
+    async def move_cursor(self, engine: str, partition: Partition, seq: int, *, worker: str) -> bool:
+        """Note how far the engine is, and give the lease back."""
+        moved, gone = cursors.move(engine, partition, seq, worker=worker)
+        rows, _ = await self._write(partition.tenant, lambda t: t.ask(moved, gone))
+        return bool(rows)
+
+    async def cursors(
+        self, tenant: str, engine: str, *, partition: Partition | None = None, limit: int | None = None
+    ) -> list[Cursor]:
+        """Where the engine is behind, the farthest first."""
+        [rows] = await self._ask(tenant, cursors.behind(tenant, engine, partition, limit))
+        return [Cursor(Partition(tenant, owner), seq, head) for owner, seq, head in rows]
+
+    async def drop_cursors(self, tenant: str, engine: str) -> None:
+        """Begin anew: the engine is behind with everything."""
+        await self._write(tenant, lambda t: t.ask(cursors.drop(tenant, engine)))
+
+    async def vectors(self, partition: Partition, ords: Sequence[int]) -> list[bytes]:
+        """The vectors of these versions, in the order asked."""
+
+        async def find(connection: Connection) -> list[Row]:
+            transaction = Transaction(connection, self._settings.for_(partition.tenant), begin=SNAPSHOT)
+            [held] = await transaction.ask(standing.SPACE)
+            space = standing.fitting(standing.held(held[0]) if held else None, self._use.space)
+            [found] = await transaction.end(read.vectors_of(space, partition, ords))
+            return found
+
+        held: dict[int, bytes] = dict(await self._do(find))
+        return [held.get(ord_, b"") for ord_ in ords]
 
     async def cached_vectors(self, tenant: str, names: Sequence[str]) -> tuple[list[bytes | None], int]:
         """What there is for each name, and the number of erasures so far."""

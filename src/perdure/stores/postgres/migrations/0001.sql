@@ -191,6 +191,19 @@ CREATE TABLE vectors (
     UNIQUE (tenant, name)
 );
 
+-- How far engines that derive from the store have followed its partitions, and who is at it. An engine's name tells
+-- its contents apart: one that lost them begins anew. A partition that was removed leaves its cursors, until the
+-- engines have forgotten it.
+CREATE TABLE cursors (
+    seq          bigint NOT NULL,
+    leased_until bigint NOT NULL,
+    tenant       text COLLATE "C" NOT NULL,
+    engine       text COLLATE "C" NOT NULL,
+    owner        text COLLATE "C" NOT NULL,
+    worker       text COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant, engine, owner)
+) WITH (fillfactor = 50);
+
 -- Whoever has not said in this transaction whose rows are meant sees and writes none; also the owner of the tables.
 -- What concerns the whole store (upkeep) says so. A superuser, and a role with BYPASSRLS, sees everything.
 DO $$
@@ -198,7 +211,7 @@ DECLARE
     of_tenants text;
 BEGIN
     FOREACH of_tenants IN ARRAY ARRAY[
-        'partitions', 'scopes', 'turns', 'memories', 'entries', 'changes', 'keys', 'jobs', 'vectors'
+        'partitions', 'scopes', 'turns', 'memories', 'entries', 'changes', 'keys', 'jobs', 'vectors', 'cursors'
     ] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', of_tenants);
         EXECUTE format(
