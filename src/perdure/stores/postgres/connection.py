@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from psycopg import AsyncConnection, errors
+from psycopg import AsyncConnection, Error, errors
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import StrDumperUnknown, TextBinaryLoader, TextLoader
@@ -104,12 +104,19 @@ async def ask(connection: Connection, statements: Sequence[Statement]) -> list[l
 
     Without `BEGIN` among them they are one transaction all the same, in which each sees what is committed by then.
     """
-    cursors = []
-    async with connection.pipeline():
-        for statement in statements:
-            cursor = connection.cursor(binary=True)
-            await cursor.execute(statement.sql.encode(), statement.values, prepare=statement.prepare)
-            cursors.append(cursor)
+    cursors = [connection.cursor(binary=True) for _ in statements]
+    failed: Error | None = None
+    try:
+        async with connection.pipeline():
+            try:
+                for cursor, statement in zip(cursors, statements, strict=True):
+                    await cursor.execute(statement.sql.encode(), statement.values, prepare=statement.prepare)
+            except Error as error:  # told after the pipeline's end, which would log another of its own
+                failed = error
+    except Error as error:
+        failed = failed or error
+    if failed is not None:
+        raise failed
     return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
