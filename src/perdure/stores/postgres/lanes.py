@@ -43,8 +43,8 @@ class Server:
 
     @property
     def tries(self) -> int:
-        """Enough to get past all connections of a pool that have ended meanwhile."""
-        return self.most + 3
+        """Enough to get past all connections of a pool that have ended meanwhile, and a server that starts again."""
+        return self.most + 10
 
     def _options(self) -> Mapping[str, Any]:
         return {
