@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import threading
@@ -309,7 +308,7 @@ class Process:
 
 def test_three_processes_that_are_killed_in_turn_lose_nothing_and_do_nothing_twice(server):
     pick = random.Random(KILLS)
-    database = f"many"
+    database = "many"
     server.sql(f"CREATE DATABASE {database} OWNER perdure", database="postgres")
     url = server.url(database=database)
     with ModelServer(learned, latency=0.02) as model:

@@ -112,7 +112,7 @@ def test_a_forked_child_has_connections_of_its_own(store):
             try:
                 memory.add("said by the child", user_id="maya")
                 os._exit(0)
-            except BaseException:
+            except BaseException:  # noqa: BLE001  # whatever it was, the parent's tests are not to go on here
                 os._exit(1)
         memory.add("said by the parent", user_id="maya")
         assert os.waitpid(child, 0)[1] == 0
@@ -126,7 +126,9 @@ def test_without_its_package_the_extra_is_named():
         "from perdure import Memory\nfrom perdure.errors import MissingExtra\n"
         "try: Memory({'store': 'postgres'}).stats()\nexcept MissingExtra as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
     assert "pip install 'perdure[postgres]'" in done.stdout
 
 
@@ -183,7 +185,13 @@ def test_what_was_moved_to_postgres_is_ranked_told_and_dated_as_in_sqlite(store,
 
 def alike(old: Memory, new: Memory, *, changing: bool = False) -> None:
     """All that both answer is the same, to the last digit of a score."""
-    questions = [*said(9, 30), "Who likes tea?", "what happened on May 7, 2024", "犬", "nothing of the kind xyzzy"]
+    questions = [
+        *said(9, 30),
+        "Who likes tea?",
+        "what happened on May 7, 2024",
+        "犬",
+        "nothing of the kind xyzzy",
+    ]
     for question in questions:
         for user in USERS:
             for more in (
@@ -197,11 +205,11 @@ def alike(old: Memory, new: Memory, *, changing: bool = False) -> None:
                     else m.search(question, user_id=user, **more)
                     for m in (old, new)
                 )
-                assert plain(mine, changing) == plain(theirs, changing)
+                assert plain(mine, changing=changing) == plain(theirs, changing=changing)
     for user in USERS:
         listed = old.get_all(user_id=user, top_k=1_000)["results"]
         told = new.get_all(user_id=user, top_k=1_000)["results"]
-        assert plain(listed, changing) == plain(told, changing)
+        assert plain(listed, changing=changing) == plain(told, changing=changing)
         for one in listed[:12]:
             history = [
                 [(line["event"], line["old_memory"], line["new_memory"]) for line in m.history(one["id"])]
@@ -210,12 +218,12 @@ def alike(old: Memory, new: Memory, *, changing: bool = False) -> None:
             assert history[0] == history[1]
 
 
-def plain(answer: Any, changing: bool) -> Any:
+def plain(answer: Any, *, changing: bool) -> Any:
     """An answer, without the moments at which each store itself was changed."""
     if isinstance(answer, dict):
         mine = {"updated_at", "recorded_at"} if changing else set()
-        return {key: plain(value, changing) for key, value in answer.items() if key not in mine}
-    return [plain(one, changing) for one in answer] if isinstance(answer, list) else answer
+        return {key: plain(value, changing=changing) for key, value in answer.items() if key not in mine}
+    return [plain(one, changing=changing) for one in answer] if isinstance(answer, list) else answer
 
 
 # ---- each tenant to itself
@@ -285,7 +293,9 @@ def test_two_hundred_adds_at_once_in_each_of_two_pools_are_stored_each_once(stor
             adds = [m.add(f"shoe {n}", user_id=f"u{n % 7}") for n in range(200) for m in (memory, other)]
             done = await asyncio.gather(*adds)
             stored = [answer["receipt"]["stored"] for answer in done]
-            assert [first + again for first, again in zip(stored[::2], stored[1::2], strict=True)] == [1] * 200
+            assert [first + again for first, again in zip(stored[::2], stored[1::2], strict=True)] == [
+                1
+            ] * 200
             assert (await memory.stats())["memories"] == 200
             assert (await memory.doctor())["sound"]
             for n in (0, 99, 199):
