@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from bench import workload
 from bench.caches import cache
 from bench.fake_openai import fake_openai
+from bench.flow import burst, metrics, over_http, pressure
 from bench.harness import (
     Figures,
     Job,
@@ -510,6 +511,10 @@ if __name__ == "__main__":
             "deletion": deletion,
             "scope": scope,
             "concurrent": concurrent,
+            "over_http": over_http,
+            "burst": burst,
+            "pressure": pressure,
+            "metrics": metrics,
             "learn": learn,
             "proxy": proxy,
             "two_processes": two_processes,

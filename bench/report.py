@@ -63,6 +63,25 @@ LINES = {
     ),
     "lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
     "lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "http_concurrent_s": Line(
+        title="200 concurrent searches, embedder 20 ms over HTTP, {rows:,} rows", unit="s", target=0.3
+    ),
+    "http_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
+    "http_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "burst_s": Line(title="2,000 concurrent verbatim adds, of 100 users", unit="s"),
+    "burst_kept": Line(
+        title="of them there after closing and opening again", unit="", target="2,000 of 2,000"
+    ),
+    "burst_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
+    "burst_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "waiting_mb": Line(title="10,000 searches waiting for an embedder: memory that they hold", unit="MB"),
+    "refused_us": Line(title="one more search, refused, p50", unit="us", target=10),
+    "metrics_times": Line(
+        title="search of {rows:,} rows over 100 users with metrics, in times of one without",
+        unit="",
+        target=1.03,
+    ),
+    "metrics_collect_ms": Line(title="all figures collected, as text", unit="ms"),
     "learn_ms": Line(
         title="add with facts, LLM 300 ms, embedder 20 ms: overhead for 1 message, p50", unit="ms", target=4
     ),

@@ -183,7 +183,7 @@ async def deletion(job: Job) -> AsyncGenerator[Figures, None]:
         yield {"delete_all_ms": took}
 
 
-async def concurrent(job: Job) -> AsyncGenerator[Figures, None]:
+async def concurrent(job: Job, prefix: str = "") -> AsyncGenerator[Figures, None]:
     with fake_openai(latency=0.02) as url:
         rows = workload.rows(job.rows, users=job.users)
         memory = open_memory(job.directory, url=url, face="AsyncMemory")
@@ -192,7 +192,7 @@ async def concurrent(job: Job) -> AsyncGenerator[Figures, None]:
         yield {}
         for number in count():
             asked = workload.questions(rows, job.calls, seed=number)
-            yield await in_waves(functools.partial(_searching_all, memory, asked))
+            yield await in_waves(functools.partial(_searching_all, memory, asked), prefix=prefix)
 
 
 async def _searching_all(memory: Any, asked: Sequence[tuple[workload.Row, str]]) -> None:
@@ -221,6 +221,7 @@ if __name__ == "__main__":
             "listing": listing,
             "deletion": deletion,
             "concurrent": concurrent,
+            "over_http": functools.partial(concurrent, prefix="http_"),
             "two_processes": two_processes,
         }
     )

@@ -18,14 +18,14 @@ import perdure
 SOURCE = Path(perdure.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
 
-VALUES = {"arguments", "errors", "filters", "ids", "moments", "options", "settings", "types"}
+VALUES = {"arguments", "errors", "filters", "ids", "load", "moments", "options", "settings", "types"}
 """Frozen values and pure functions: these import nothing but each other."""
 
 ALLOWED: dict[str, set[str]] = {
     # a room: the rooms that it may import, from the innermost outwards
     **dict.fromkeys(VALUES, VALUES),
     "ports": VALUES,
-    "threads": {"errors"},
+    "threads": {"errors", "load"},
     "onnx": set(),
     "engine": VALUES | {"ports", "threads"},  # never a provider
     "stores": VALUES | {"ports"},  # a provider: never the engine, never another kind of provider
@@ -43,8 +43,8 @@ ALLOWED: dict[str, set[str]] = {
     "blocking": {"errors"},
     "memory": VALUES | {"assemble", "blocking", "config", "engine", "ports"},
     "testing": VALUES | {"ports", "stores"},
-    "observe": VALUES,
     "evaluate": VALUES,
+    "observe": VALUES,  # sees an engine by what it tells of itself
     "transcripts": VALUES | {"engine"},
     "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},
     # of the engine, how memories in a prompt are recognised; all else by the verbs

@@ -248,6 +248,8 @@ class Export(NamedTuple):
 
     partition: Partition
     record: Turn | Memory | Change | Job
+    entry: Entry | None = None
+    """Of a version, in the space in use, when it was asked for and there is one."""
 
 
 class Store(Protocol):
@@ -382,17 +384,26 @@ class Backups(Protocol):
 class Exports(Protocol):
     """A store whose contents can be read out and put in again, losslessly."""
 
-    def export(self, tenant: str, partitions: Sequence[Partition] | None = None) -> AsyncIterator[Export]:
-        """All of a tenant (or of some partitions), so that `restore` can take it in this order."""
+    async def tenants(self) -> list[str]:
+        """All that have anything here, in the order of their code points."""
         ...
 
-    async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
+    def export(
+        self, tenant: str, partitions: Sequence[Partition] | None = None, *, with_entries: bool = False
+    ) -> AsyncIterator[Export]:
+        """All of a tenant (or of some partitions), so that `restore` can take it in this order.
+
+        Partitions come one after the other, in the order of their owners' code points.
+        """
+        ...
+
+    async def restore(self, records: Sequence[Export]) -> int:
         """Put exported records in as they were (ids, times, versions, history); known ones are left alone.
 
         A job is taken in, and nobody has it, as long as it is still to be done here: its turns are there (of some of
         them, for those), it is not known, and what it leads to is not there either.
 
-        `entries` has one for each version, also retired ones, and None for what was erased and what is no memory.
+        Each version has its entry with it, also a retired one, unless it was erased.
         """
         ...
 

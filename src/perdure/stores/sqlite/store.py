@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from perdure.errors import Closed, Unavailable
+from perdure.load import Load
 from perdure.moments import micros
 from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, Stand, StoreStats
 from perdure.ports.derived import Cursor
@@ -97,6 +98,10 @@ class SqliteStore:
         await self._use.readers.go_home()
         await self._use.writer.go_home()
 
+    def loads(self) -> dict[str, Load]:
+        """Of those who read, and of the one who writes, who takes up to `group` commits together."""
+        return {"readers": self._use.readers.load(), "writer": self._use.writer.load()}
+
     async def commit(self, batch: Batch) -> Committed:
         """Durable when this returns."""
         return await self._write(partial(commit.commit, batch=batch, space=self._use.space))
@@ -124,7 +129,7 @@ class SqliteStore:
     def stands(self, mark: object) -> bool:
         """Whether nobody has changed the partition since the load that gave this mark, as far as is known."""
         use = self._use
-        return use.is_open and isinstance(mark, Mark) and use.news.stands(mark, use.watch.version())
+        return use.is_open and isinstance(mark, Mark) and use.news.stands(mark, use.watch.version_at_once())
 
     async def identity(self) -> str:
         """The random name that the file got when it was made."""
@@ -187,8 +192,12 @@ class SqliteStore:
         """Copy the store as it is now to a new file, checked; reading and writing go on meanwhile."""
         await self._read(lambda c: backup.backup(c, target))
 
+    async def tenants(self) -> list[str]:
+        """All that have anything here."""
+        return await self._read(exports.tenants)
+
     async def export(
-        self, tenant: str, partitions: Sequence[Partition] | None = None
+        self, tenant: str, partitions: Sequence[Partition] | None = None, *, with_entries: bool = False
     ) -> AsyncIterator[Export]:
         """Everything of a tenant, or of some partitions, as it was when the first record was taken."""
         self._check_open()
@@ -198,7 +207,8 @@ class SqliteStore:
         def next_page(connection: sqlite3.Connection) -> list[Export] | None:
             if not begun:
                 connection.execute("BEGIN")
-                begun.append((connection, exports.pages(connection, tenant, partitions)))
+                pages = exports.pages(connection, tenant, partitions, with_entries=with_entries)
+                begun.append((connection, pages))
             first, pages = begun[0]
             if (
                 connection is not first
@@ -213,10 +223,10 @@ class SqliteStore:
         finally:
             await crew.go_home()
 
-    async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
+    async def restore(self, records: Sequence[Export]) -> int:
         """Put exported records in, in the order in which they were exported; those that are known are left alone."""
         space = self._use.space
-        return await self._write(lambda c: exports.restore(c, records, entries, space))
+        return await self._write(lambda c: exports.restore(c, records, space))
 
     async def jobs(
         self,
@@ -335,9 +345,10 @@ class SqliteStore:
 
         With the result comes the stamp of the newest change in it.
         """
-        news, version = self._use.news, self._use.watch.version()
+        news, watch = self._use.news, self._use.watch
         known = news.stamp
-        result, told = await self._read(lambda c: (work(c), look(c, known)))
+        # The version is told before the snapshot begins, which is with the first statement.
+        version, result, told = await self._read(lambda c: (watch.version(), work(c), look(c, known)))
         news.take(version, told)
         return result, told.stamp
 
