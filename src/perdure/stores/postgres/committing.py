@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from perdure.errors import Closed, ConfigurationError, Conflict, ModelMismatch, StoreBusy, Unavailable
+from perdure.load import Load
 from perdure.moments import micros
 from perdure.ports import Batch, Committed, Space, Write
 from perdure.stores.postgres import standing
@@ -106,6 +107,7 @@ class Committer:
         self._group = group
         self._waiting: deque[Waiting] = deque()
         self._busy: set[Partition] = set()
+        self._running = 0
         self._runners: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -124,6 +126,10 @@ class Committer:
             runner.add_done_callback(self._runners.discard)
         return await future
 
+    def load(self) -> Load:
+        """How busy it is, in commits: those of one transaction are all running."""
+        return Load(running=self._running, bound=AT_ONCE * self._group, waiting=len(self._waiting))
+
     async def aclose(self) -> None:
         """Finish what waits."""
         self._closed = True
@@ -134,6 +140,7 @@ class Committer:
         while taken := self._take():
             partitions = {one.batch.partition for one in taken}
             self._busy |= partitions
+            self._running += len(taken)
             try:
                 outcomes = await self._stored(taken)
             except asyncio.CancelledError:  # the loop ends
@@ -142,6 +149,7 @@ class Committer:
                 raise
             finally:
                 self._busy -= partitions
+                self._running -= len(taken)
             for one, outcome in zip(taken, outcomes, strict=True):
                 _settle(one.future, outcome)
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 from perdure.arguments import shown
@@ -13,7 +13,7 @@ from perdure.ids import new_id
 from perdure.moments import micros
 from perdure.ports import Entry, Export, Job, Space
 from perdure.stores import rows
-from perdure.stores.postgres import jobs, read
+from perdure.stores.postgres import jobs, read, standing
 from perdure.stores.postgres.commit import KEEP_SEQ, RETIRE, entry_row
 from perdure.stores.postgres.committing import shelves_of
 from perdure.stores.postgres.connection import Statement, Transaction, array
@@ -24,21 +24,24 @@ PAGE = 500
 
 
 async def pages(
-    transaction: Transaction, tenant: str, partitions: Sequence[Partition] | None
+    transaction: Transaction, tenant: str, partitions: Sequence[Partition] | None, *, with_entries: bool
 ) -> AsyncIterator[list[Export]]:
     """Partition by partition: its turns, its log (each version before the change that began it), its jobs."""
-    held, owed = await transaction.ask(
+    held, owed, spaces = await transaction.ask(
         Statement("SELECT id, owner FROM partitions WHERE tenant = %s ORDER BY owner", (tenant,)),
         jobs.listed(tenant),
+        standing.SPACE,
     )
     waiting = jobs.jobs(owed)
+    space = standing.held(spaces[0]) if with_entries and spaces else None
     for number, owner in held:
         partition = Partition(tenant, owner)
         if partitions is None or partition in partitions:
             async for turns in _turns(transaction, partition, number):
                 yield [Export(partition, turn) for turn in turns]
             async for log in _log(transaction, partition, number):
-                yield [Export(partition, record) for record in log]
+                entries = await _entries(transaction, number, space.id, log) if space else {}
+                yield [Export(partition, record, entries.get(id(record))) for record in log]
             yield [Export(partition, job) for job in waiting if job.partition == partition]
 
 
@@ -75,22 +78,42 @@ async def _log(
         ]
 
 
+async def _entries(
+    transaction: Transaction, number: int, space: int, log: Sequence[Memory | Change]
+) -> Mapping[int, Entry]:
+    """The entries of versions, by the identities of these objects."""
+    made = {record.ord: record for record in log if isinstance(record, Memory)}
+    sql = (
+        "SELECT ord, flags, speaker_words, date_words, words, vectors FROM entries "
+        "WHERE space = %s AND partition = %s AND ord BETWEEN %s AND %s"
+    )
+    ends = (min(made, default=0), max(made, default=0))
+    [found] = await transaction.ask(Statement(sql, (space, number, *ends)))
+    return {
+        id(made[ord_]): Entry(
+            flags=flags, speaker_words=speaker, date_words=dates, words=words, vectors=vectors
+        )
+        for ord_, flags, speaker, dates, words, vectors in found
+        if ord_ in made
+    }
+
+
 async def restore(
     tenant: str,
-    records: Sequence[tuple[Export, Entry | None]],
+    records: Sequence[Export],
     space: Space | None,
     transaction: Transaction,
 ) -> int:
     """Put records of a tenant in that are not known yet, with their entries; how many they were."""
-    partitions = {export.partition: None for export, _ in records}
+    partitions = {export.partition: None for export in records}
     shelves, number = await shelves_of(transaction, tenant, partitions, space)
     restorers = {
         partition: Restorer(transaction, partition, number=shelf.number, seq=shelf.seq, space=number)
         for partition, shelf in shelves.items()
     }
     new = 0
-    for export, entry in records:
-        new += await restorers[export.partition].put(export.record, entry)
+    for export in records:
+        new += await restorers[export.partition].put(export.record, export.entry)
     for restorer in restorers.values():
         await restorer.finish()
     return new

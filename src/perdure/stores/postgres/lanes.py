@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from perdure.errors import Closed, Unavailable
+from perdure.load import Load
 from perdure.stores.postgres import meanings
 from perdure.stores.postgres.connection import Connection, cut, prepare
 
@@ -236,6 +237,16 @@ class Lanes:
         if not lane.is_open:
             await lane.open()
         return lane
+
+    def load(self) -> Load:
+        """How many connections are at work, of all lanes."""
+        with self._lock:
+            told = [lane.pool.get_stats() for lane in self._lanes.values()]
+        return Load(
+            running=sum(one.get("pool_size", 0) - one.get("pool_available", 0) for one in told),
+            bound=self.server.most * max(len(told), 1),
+            waiting=sum(one.get("requests_waiting", 0) for one in told),
+        )
 
     async def aclose(self) -> None:
         """Close all connections, each on its own event loop."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from perdure.errors import ConfigurationError, NewerSchema, NotAStore
 from perdure.stores.postgres.connection import Connection, Settings, Statement, Transaction, quoted
+from perdure.threads import Threads
 
 OLDEST: Final = 14
 """Of the versions of PostgreSQL that we know to do what is asked for here."""
@@ -43,6 +44,7 @@ async def upgrade(connection: Connection, settings: Settings, place: str) -> Non
         NewerSchema: it is a store of a newer Perdure.
     """
     await _check_server(connection, place)
+    await _read_scripts()
     while await _version(connection, settings, place) < len(scripts()):
         transaction = Transaction(connection, settings.for_(None))
         await transaction.ask(
@@ -54,6 +56,15 @@ async def upgrade(connection: Connection, settings: Settings, place: str) -> Non
             keep = "INSERT INTO meta VALUES ('schema', %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
             await transaction.ask(Statement(keep, (version + 1,)))
         await transaction.end()
+
+
+async def _read_scripts() -> None:
+    """Files are read beside the event loop; after that they are known."""
+    threads = Threads("schema", 1)
+    try:
+        await threads.run(scripts)
+    finally:
+        threads.close()
 
 
 async def _check_server(connection: Connection, place: str) -> None:

@@ -250,6 +250,9 @@ def _partitions_under(tenant: str, scope: Scope) -> Statement:
     return Statement(sql, (tenant, *given.values()))
 
 
+TENANTS: Final = Statement("SELECT DISTINCT tenant FROM partitions ORDER BY tenant")
+
+
 # ---- the log
 
 

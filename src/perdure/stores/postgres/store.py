@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from perdure.errors import Closed, Unavailable
 from perdure.filters import matches
+from perdure.load import Load
 from perdure.moments import micros
 from perdure.ports import (
     Batch,
@@ -157,6 +158,18 @@ class PostgresStore:
             await committer.aclose()
         await self._lanes.aclose()
 
+    def loads(self) -> dict[str, Load]:
+        """Of connections, of all event loops together, and of commits: what is taken up together, and what waits."""
+        commits = [committer.load() for committer in list(self._use.committers.values())]
+        return {
+            "connections": self._lanes.load(),
+            "commits": Load(
+                running=sum(load.running for load in commits),
+                bound=sum(load.bound for load in commits) or self.group,
+                waiting=sum(load.waiting or 0 for load in commits),
+            ),
+        }
+
     async def commit(self, batch: Batch) -> Committed:
         """Durable when this returns; a connection that is lost meanwhile makes no difference."""
         lane = await self._lane()
@@ -285,8 +298,13 @@ class PostgresStore:
         held = standing.held(space[0]) if space else None
         return read.stats(sizes, None if held is None else held.space)
 
+    async def tenants(self) -> list[str]:
+        """All that have anything here."""
+        [rows] = await self._ask(None, read.TENANTS)
+        return [tenant for [tenant] in rows]
+
     async def export(
-        self, tenant: str, partitions: Sequence[Partition] | None = None
+        self, tenant: str, partitions: Sequence[Partition] | None = None, *, with_entries: bool = False
     ) -> AsyncIterator[Export]:
         """Everything of a tenant, or of some partitions, as it was when the first record was taken."""
         self._check_open()
@@ -294,7 +312,7 @@ class PostgresStore:
         patient = replace(self._settings, idle_timeout=0)
         try:
             transaction = Transaction(connection, patient.for_(tenant), begin=SNAPSHOT)
-            async for page in exports.pages(transaction, tenant, partitions):
+            async for page in exports.pages(transaction, tenant, partitions, with_entries=with_entries):
                 for record in page:
                     yield record
         except Error as error:
@@ -302,12 +320,12 @@ class PostgresStore:
         finally:
             await connection.close()
 
-    async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
+    async def restore(self, records: Sequence[Export]) -> int:
         """Put exported records in, in the order in which they were exported; those that are known are left alone."""
         new = 0
         tenants = dict.fromkeys(record.partition.tenant for record in records)
         for tenant in tenants:
-            some = [(r, e) for r, e in zip(records, entries, strict=True) if r.partition.tenant == tenant]
+            some = [record for record in records if record.partition.tenant == tenant]
             new += await self._write(
                 tenant, partial(exports.restore, tenant, some, self._use.space), repeatable=False
             )
