@@ -186,7 +186,7 @@ def test_what_was_moved_to_postgres_is_ranked_told_and_dated_as_in_sqlite(store,
 def alike(old: Memory, new: Memory, *, changing: bool = False) -> None:
     """All that both answer is the same, to the last digit of a score."""
     questions = [
-        *said(9, 30),
+        *said(9, 12),
         "Who likes tea?",
         "what happened on May 7, 2024",
         "犬",

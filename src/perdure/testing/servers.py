@@ -146,9 +146,9 @@ class PostgresServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:  # decently: a crash leaves shared memory behind
+        if self._process is not None:  # not by a crash, which leaves shared memory behind
             self._signal(signal.SIGCONT)
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGQUIT)  # at once: nothing is to be kept
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(START)
         self.stop()
