@@ -48,7 +48,8 @@ async def load(connection: Connection, settings: Settings, wanted: Wanted) -> De
             return Delta(stand=place.stand, dead=() if wanted.known_at else _all_before(place, wanted.since))
         if wanted.known_at is None and wanted.since == place.stand.head:
             return Delta(stand=place.stand)
-        read_ = _news if wanted.known_at is None and wanted.since else _pages
+        few = wanted.known_at is None and wanted.since and place.stand.head - wanted.since <= read.PAGE
+        read_ = _news if few else _pages
         delta = await read_(connection, head, wanted, _Shelf(place.number, space))
         if delta is not None:
             return delta
@@ -63,46 +64,46 @@ class _Shelf(NamedTuple):
 
 async def _news(connection: Connection, head: Statement, wanted: Wanted, shelf: _Shelf) -> Delta | None:
     """What an index that has some lacks, in one go; None when it is all somewhere else meanwhile."""
+    since = wanted.since
     [row], *ended, rows = await snapshot(
         connection,
         head,
-        *_about(wanted, shelf),
-        read.current(shelf.space, shelf.number, after=wanted.since, with_vectors=wanted.with_vectors),
+        *_about(wanted, shelf, until=since + read.PAGE),
+        read.current(shelf.space, shelf.number, after=since, with_vectors=wanted.with_vectors),
     )
-    if len(rows) == read.PAGE:  # there may be more
+    place = standing.place(row)
+    if place.stand.head - since > read.PAGE:  # more has come meanwhile
         return await _pages(connection, head, wanted, shelf)
-    return _delta(standing.place(row), wanted, shelf, ended, rows)
+    return _delta(place, wanted, shelf, ended, rows)
 
 
 async def _pages(connection: Connection, head: Statement, wanted: Wanted, shelf: _Shelf) -> Delta | None:
     """All of it, page by page: others have the event loop between them."""
     transaction = Transaction(connection, head, begin=SNAPSHOT)
-    [row], *ended = await transaction.ask(*_about(wanted, shelf))
+    [row], *ended = await transaction.ask(*_about(wanted, shelf, until=read.EVER))
+    place = standing.place(row)
     if wanted.known_at is None:
-        page, after = partial(read.current, shelf.space, shelf.number), wanted.since
+        page, since = partial(read.current, shelf.space, shelf.number), wanted.since
     else:
-        page, after = partial(read.known, shelf.space, shelf.number, wanted.known_at), 0
+        page, since = partial(read.known, shelf.space, shelf.number, wanted.known_at), 0
     rows: list[Row] = []
-    while True:
+    for after in range(max(since, place.start), place.stand.head, read.PAGE):
         [found] = await transaction.ask(page(after=after, with_vectors=wanted.with_vectors))
         rows += found
-        if len(found) < read.PAGE:
-            break
-        after = found[-1][0]
     await transaction.end()
-    return _delta(standing.place(row), wanted, shelf, ended, rows)
+    return _delta(place, wanted, shelf, ended, rows)
 
 
-def _about(wanted: Wanted, shelf: _Shelf) -> list[Statement]:
-    """How far it has come, and what became of the rows that the index holds, if it holds any."""
+def _about(wanted: Wanted, shelf: _Shelf, *, until: int) -> list[Statement]:
+    """How far it has come, and what became up to `until` of the rows that the index holds, if it holds any."""
     where = standing.places([wanted.partition])
     if wanted.known_at is not None or not wanted.since:
         return [where]
     since = wanted.since
     return [
         where,
-        read.refined(shelf.space, shelf.number, since=since, with_vectors=wanted.with_vectors),
-        read.ended(shelf.number, since=since),
+        read.refined(shelf.space, shelf.number, since=since, until=until, with_vectors=wanted.with_vectors),
+        read.ended(shelf.number, since=since, until=until),
     ]
 
 

@@ -17,7 +17,9 @@ from perdure.stores.postgres.connection import Row, Statement, array, plainly
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
 PAGE: Final = 1_000
-"""Rows that are taken in at once, a few milliseconds of the event loop."""
+"""Rows that are taken in at once, a few milliseconds of the event loop; of an index, steps of the sequence."""
+EVER: Final = 2**62
+"""Higher than any step of a sequence."""
 
 MEMORY: Final = rows.prefixed(rows.MEMORY, "m").replace("m.scope", "s.ids", 1)
 TURN: Final = rows.prefixed(rows.TURN, "t").replace("t.scope", "s.ids", 1)
@@ -30,9 +32,11 @@ _ENTRY: Final = (
     "SELECT m.ord, m.id, m.place, coalesce(m.session, ''), m.speaker, m.role, "
     "coalesce(e.words, ''), coalesce(e.speaker_words, ''), coalesce(e.date_words, ''), coalesce(e.flags, 0), "
     f"{_VECTORS}, m.valid_from, m.valid_to, m.expires_at, m.said_at, m.scope "
-    "FROM memories m LEFT JOIN entries e ON e.space = %s AND e.partition = m.partition AND e.ord = m.ord "
-    "WHERE m.partition = %s AND m.ord > %s AND m.erased_at IS NULL AND "
+    "FROM memories m LEFT JOIN LATERAL (SELECT * FROM entries WHERE space = %s AND partition = m.partition "
+    "AND ord = m.ord OFFSET 0) e ON TRUE WHERE m.partition = %s AND m.erased_at IS NULL AND "
 )
+"""The fence (`OFFSET 0`) has each entry looked up by its key. Else a server that has not yet counted a growing table
+compares all with all, or reads the whole partition for a page."""
 _ENTRY_TEXTS: Final = (1, 3, 4, 5)
 
 
@@ -69,35 +73,41 @@ def turns(found: Iterable[Row], tenant: str) -> list[Turn]:
 
 
 def current(space: int, partition: int, *, after: int, with_vectors: bool) -> Statement:
-    """A page of the versions after a row that are current."""
-    sql = f"{_entry(with_vectors=with_vectors)} m.retired_at IS NULL ORDER BY m.ord LIMIT {PAGE}"
-    return Statement(sql, (space, partition, after))
+    """Of a page of versions after a row, those that are current."""
+    sql = f"{_ENTRY} m.retired_at IS NULL AND m.ord > %s AND m.ord <= %s ORDER BY m.ord"
+    return _asking(sql, (space, partition, after, after + PAGE), with_vectors=with_vectors)
 
 
 def known(space: int, partition: int, at: datetime, *, after: int, with_vectors: bool) -> Statement:
-    """A page of the versions after a row that were current at a moment."""
-    then = f"m.recorded_at <= %s AND (m.retired_at IS NULL OR m.retired_at > %s) ORDER BY m.ord LIMIT {PAGE}"
-    sql = f"{_entry(with_vectors=with_vectors)} {then}"
-    return Statement(sql, (space, partition, after, micros(at), micros(at)))
-
-
-def refined(space: int, partition: int, *, since: int, with_vectors: bool) -> Statement:
-    """The rows up to `since` of which more became known after it."""
+    """Of a page of versions after a row, those that were current at a moment."""
     sql = (
-        f"{_entry(with_vectors=with_vectors)} m.retired_at IS NULL AND m.ord IN (SELECT ended FROM changes "
-        "WHERE partition = %s AND seq > %s AND ended <= %s AND event = 'REFINE') ORDER BY m.ord"
+        f"{_ENTRY} m.recorded_at <= %s AND (m.retired_at IS NULL OR m.retired_at > %s) "
+        "AND m.ord > %s AND m.ord <= %s ORDER BY m.ord"
     )
-    return Statement(sql, (space, partition, 0, partition, since, since))
+    values = (space, partition, micros(at), micros(at), after, after + PAGE)
+    return _asking(sql, values, with_vectors=with_vectors)
 
 
-def _entry(*, with_vectors: bool) -> str:
-    return _ENTRY if with_vectors else _ENTRY.replace(_VECTORS, _NOT_ASKED)
+def refined(space: int, partition: int, *, since: int, until: int, with_vectors: bool) -> Statement:
+    """The rows up to `since` of which more became known after it, up to `until`."""
+    sql = (
+        f"{_ENTRY} m.retired_at IS NULL AND m.ord IN (SELECT ended FROM changes WHERE partition = %s "
+        "AND seq > %s AND seq <= %s AND ended <= %s AND event = 'REFINE') ORDER BY m.ord"
+    )
+    return _asking(sql, (space, partition, partition, since, until, since), with_vectors=with_vectors)
 
 
-def ended(partition: int, *, since: int) -> Statement:
-    """The rows up to `since` that ended after it."""
-    sql = "SELECT ended FROM changes WHERE partition = %s AND seq > %s AND ended <= %s AND event <> 'REFINE'"
-    return Statement(sql, (partition, since, since))
+def _asking(sql: str, values: Sequence[Any], *, with_vectors: bool) -> Statement:
+    return Statement(sql if with_vectors else sql.replace(_VECTORS, _NOT_ASKED), values)
+
+
+def ended(partition: int, *, since: int, until: int) -> Statement:
+    """The rows up to `since` that ended after it, up to `until`."""
+    sql = (
+        "SELECT ended FROM changes WHERE partition = %s AND seq > %s AND seq <= %s AND ended <= %s "
+        "AND event <> 'REFINE'"
+    )
+    return Statement(sql, (partition, since, until, since))
 
 
 def entry_rows(found: Sequence[Row]) -> list[EntryRow]:
