@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from perdure.stores.memory import InMemoryStore
-from perdure.stores.postgres import PostgresStore
+from perdure.stores.postgres import PostgresStore, exports, read
 from perdure.stores.sqlite import SqliteStore
 from perdure.testing.servers import PostgresServer
 from perdure.testing.store import (
@@ -47,9 +47,21 @@ class TestSqliteStore(
         return SqliteStore(path=path)
 
 
+class OnPostgres:
+    """A schema of its own for each folder."""
+
+    @pytest.fixture(autouse=True)
+    def server(self, postgres_server: PostgresServer) -> None:
+        self.url = postgres_server.url()
+
+    def make(self, folder: Path) -> PostgresStore:
+        name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+        return PostgresStore(url=self.url, schema=f"s{name}")
+
+
 class TestPostgresStore(
+    OnPostgres,
     StoreConformance,
-    AgreementConformance,
     DurableConformance,
     CheckConformance,
     ExportConformance,
@@ -58,10 +70,11 @@ class TestPostgresStore(
     VectorCacheConformance,
     FollowedConformance,
 ):
-    @pytest.fixture(autouse=True)
-    def server(self, postgres_server: PostgresServer) -> None:
-        self.url = postgres_server.url()
+    pass
 
-    def make(self, folder: Path) -> PostgresStore:
-        name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-        return PostgresStore(url=self.url, schema=f"s{name}")
+
+class TestPostgresStorePageByPage(OnPostgres, AgreementConformance):
+    @pytest.fixture(autouse=True)
+    def small_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(read, "PAGE", 3)
+        monkeypatch.setattr(exports, "PAGE", 3)
