@@ -7,9 +7,10 @@ import socket
 import zlib
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from psycopg import AsyncConnection, Error, errors
+from psycopg import AsyncConnection, AsyncRawCursor, Error, errors
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import StrDumperUnknown, TextBinaryLoader, TextLoader
@@ -104,13 +105,15 @@ async def ask(connection: Connection, statements: Sequence[Statement]) -> list[l
 
     Without `BEGIN` among them they are one transaction all the same, in which each sees what is committed by then.
     """
-    cursors = [connection.cursor(binary=True) for _ in statements]
+    cursors = [AsyncRawCursor(connection) for _ in statements]
     failed: Error | None = None
     try:
         async with connection.pipeline():
             try:
                 for cursor, statement in zip(cursors, statements, strict=True):
-                    await cursor.execute(statement.sql.encode(), statement.values, prepare=statement.prepare)
+                    await cursor.execute(
+                        _numbered(statement.sql), statement.values, prepare=statement.prepare, binary=True
+                    )
             except Error as error:  # told after the pipeline's end, which would log another of its own
                 failed = error
     except Error as error:
@@ -118,6 +121,13 @@ async def ask(connection: Connection, statements: Sequence[Statement]) -> list[l
     if failed is not None:
         raise failed
     return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+
+@lru_cache(maxsize=1_000)
+def _numbered(sql: str) -> bytes:
+    """With `$1`, `$2` and so on for each `%s`, as the server wants it: psycopg itself would look for them each time."""
+    first, *parts = sql.split("%s")
+    return "".join([first, *(f"${n}{part}" for n, part in enumerate(parts, 1))]).encode()
 
 
 async def snapshot(connection: Connection, settings: Statement, *statements: Statement) -> list[list[Row]]:
