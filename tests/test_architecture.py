@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "threads": {"errors", "load"},
     "onnx": set(),
     "engine": VALUES | {"ports", "threads"},  # never a provider
-    "stores": VALUES | {"ports"},  # a provider: never the engine, never another kind of provider
+    "stores": VALUES | {"ports", "threads"},  # a provider: never the engine, never another kind of provider
     "embedders": VALUES | {"ports", "threads", "http", "onnx"},
     "rerankers": VALUES | {"ports", "threads", "http", "onnx"},
     "llms": VALUES | {"ports", "http"},
@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "memory": VALUES | {"assemble", "blocking", "config", "engine", "ports"},
     "testing": VALUES | {"ports", "stores"},
     "evaluate": VALUES,
+    "migrate": VALUES | {"assemble", "config", "engine", "options", "ports", "registry"},
     "observe": VALUES,  # sees an engine by what it tells of itself
     "transcripts": VALUES | {"engine"},
     "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},
@@ -51,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "compat": VALUES | {"config", "memory", "proxy"},
     "__main__": {"cli"},
     "cli": VALUES
-    | {"assemble", "config", "engine", "evaluate", "memory", "perdure", "stores", "transcripts"},
+    | {"assemble", "config", "engine", "evaluate", "memory", "migrate", "perdure", "stores", "transcripts"},
     # of the stores, what is done to a file that no memory has open: putting a backup in its place
     "perdure": VALUES | {"compat", "config", "memory"},  # the package itself: public names, loaded lazily
 }
