@@ -15,10 +15,20 @@ from typing import Any
 import psycopg
 import pytest
 
-from perdure import AsyncMemory, Memory
+from perdure import AsyncMemory, Config, Memory
 from perdure.cli import main
-from perdure.errors import ConfigurationError, InvalidInput, ModelMismatch, NotAStore, NotFound, Unavailable
+from perdure.errors import (
+    ConfigurationError,
+    InvalidInput,
+    ModelMismatch,
+    NotAStore,
+    NotFound,
+    StoreError,
+    StoreUnwritable,
+    Unavailable,
+)
 from perdure.filters import parse
+from perdure.migrate import migrate
 from perdure.testing.servers import PostgresServer
 from perdure.testing.store.scenes import query
 from perdure.types import Partition
@@ -224,6 +234,45 @@ def plain(answer: Any, *, changing: bool) -> Any:
         mine = {"updated_at", "recorded_at"} if changing else set()
         return {key: plain(value, changing=changing) for key, value in answer.items() if key not in mine}
     return [plain(one, changing=changing) for one in answer] if isinstance(answer, list) else answer
+
+
+def test_a_whole_memory_moves_to_postgres_and_back_and_is_what_it_was(store, postgres_server, tmp_path):
+    start, there, back = (
+        Config.of(config(where))
+        for where in (
+            {"provider": "sqlite", "path": str(tmp_path / "start.db")},
+            store,
+            {"provider": "sqlite", "path": str(tmp_path / "back.db")},
+        )
+    )
+    with Memory(start) as memory:
+        for seed, user in enumerate(USERS):
+            ids = [memory.add(text, user_id=user)["results"][0]["id"] for text in said(seed, 30)]
+            memory.update(ids[0], "Biscuit moved to the harbour for good")
+            memory.delete(ids[1])
+            memory.erase(ids[2])
+    moved = asyncio.run(migrate(start, there))
+    again = asyncio.run(migrate(start, there))
+    returned = asyncio.run(migrate(there, back))
+    assert moved["sound"]
+    assert (moved["new"] > 0, again["new"], again["beside"]) == (True, 0, 0)
+    assert returned["sound"]
+    assert moved["checksum"] == returned["checksum"]
+
+
+def test_a_store_that_is_only_read_refuses_every_write_and_makes_none(store, postgres_server):
+    only_read = config({**store, "read_only": True})
+    with pytest.raises(StoreError, match="there is no store"), Memory(only_read) as memory:
+        memory.stats()
+    schemas = f"SELECT FROM pg_namespace WHERE nspname = '{store['schema']}'"
+    assert postgres_server.sql(schemas) == []
+    with Memory(config(store)) as memory:
+        kept = memory.add("Biscuit is a beagle", user_id="maya")["results"][0]["id"]
+    with Memory(only_read) as memory:
+        assert memory.search("a beagle", user_id="maya")["results"][0]["id"] == kept
+        for write in (lambda: memory.add("tea", user_id="maya"), lambda: memory.erase(kept), memory.reset):
+            with pytest.raises(StoreUnwritable, match="read only"):
+                write()
 
 
 # ---- each tenant to itself

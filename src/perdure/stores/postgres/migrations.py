@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from perdure.errors import ConfigurationError, NewerSchema, NotAStore
+from perdure.errors import ConfigurationError, NewerSchema, NotAStore, StoreError
 from perdure.stores.postgres.connection import Connection, Settings, Statement, Transaction, quoted
 from perdure.threads import Threads
 
@@ -56,6 +56,23 @@ async def upgrade(connection: Connection, settings: Settings, place: str) -> Non
             keep = "INSERT INTO meta VALUES ('schema', %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
             await transaction.ask(Statement(keep, (version + 1,)))
         await transaction.end()
+
+
+async def examine(connection: Connection, settings: Settings, place: str) -> None:
+    """Refuse what is no store of the newest schema.
+
+    Raises:
+        StoreError: there is none, or it has an older schema; else as `upgrade`.
+    """
+    await _check_server(connection, place)
+    await _read_scripts()
+    version = await _version(connection, settings, place)
+    if not version:
+        raise StoreError(f"there is no store in {place}: name one that is there")
+    if version < len(scripts()):
+        raise StoreError(
+            f"{place} has schema {version}, and this Perdure reads {len(scripts())}: open it once without read_only"
+        )
 
 
 async def _read_scripts() -> None:

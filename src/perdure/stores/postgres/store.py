@@ -15,7 +15,7 @@ from psycopg import Error, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
-from perdure.errors import Closed, Unavailable
+from perdure.errors import Closed, StoreUnwritable, Unavailable
 from perdure.filters import matches
 from perdure.load import Load
 from perdure.moments import micros
@@ -58,7 +58,7 @@ from perdure.stores.postgres.connection import (
 )
 from perdure.stores.postgres.lanes import Lane, Lanes, Server
 from perdure.stores.postgres.loading import Wanted, load
-from perdure.stores.postgres.migrations import upgrade
+from perdure.stores.postgres.migrations import examine, upgrade
 from perdure.stores.traces import Traces
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
@@ -107,6 +107,8 @@ class PostgresStore:
     """So many commits that come together are made in one transaction, with one wait for the disk."""
     prepared: bool = True
     """Whether the server keeps statements for their next use; not behind a pooler that cannot, as old PgBouncers."""
+    read_only: bool = False
+    """Refuse every write; the store has to be there, with the present schema."""
 
     def __post_init__(self) -> None:
         """Refuse what could not work; a password that is a plain text is hidden.
@@ -133,23 +135,30 @@ class PostgresStore:
             raise ValueError("url is none of PostgreSQL's: postgresql://user@host:5432/dbname") from None
 
     async def open(self, space: Space | None) -> None:
-        """Create or upgrade the schema, check it, adopt or check the space."""
+        """Create or upgrade the schema, check it, adopt or check the space; if it is only read, look at it."""
         self._use.space = space
         connection = await self._server.connect()
         try:
-            await upgrade(connection, self._settings, self._server.place)
-            if space is not None:
-                transaction = Transaction(connection, self._settings.for_(None))
-                await spaces.adopt(transaction, self._settings, space)
-                await transaction.end()
-            self._use.traces.tried(
-                done=await erase.vacuum(connection, self._settings)
-            )  # of one that was cut off
+            await (self._examine if self.read_only else self._prepare)(connection, space)
         except Error as error:
             raise meanings.explained(error, self._server.place) from error
         finally:
             await connection.close()
         self._use.is_open = True
+
+    async def _prepare(self, connection: Connection, space: Space | None) -> None:
+        await upgrade(connection, self._settings, self._server.place)
+        if space is not None:
+            transaction = Transaction(connection, self._settings.for_(None))
+            await spaces.adopt(transaction, self._settings, space)
+            await transaction.end()
+        done = await erase.vacuum(connection, self._settings)  # what one that was cut off has left
+        self._use.traces.tried(done=done)
+
+    async def _examine(self, connection: Connection, space: Space | None) -> None:
+        await examine(connection, self._settings, self._server.place)
+        [held] = await snapshot(connection, self._settings.for_(None), standing.SPACE)
+        standing.fitting(standing.held(held[0]) if held else None, space)
 
     async def aclose(self) -> None:
         """Finish what was begun, and give the connections back."""
@@ -172,6 +181,7 @@ class PostgresStore:
 
     async def commit(self, batch: Batch) -> Committed:
         """Durable when this returns; a connection that is lost meanwhile makes no difference."""
+        self._check_writable()
         lane = await self._lane()
         committer = self._use.committers.get(lane)
         if committer is None:
@@ -464,6 +474,7 @@ class PostgresStore:
             alone: the work waits until nobody else writes.
             repeatable: doing it twice is as doing it once; else it is not done again when nobody knows whether it was.
         """
+        self._check_writable()
         settings = self._settings.for_(tenant, writes=not alone)
         sent = False
 
@@ -487,6 +498,10 @@ class PostgresStore:
     def _check_open(self) -> None:
         if not self._use.is_open:
             raise Closed("this store is not open: open it, or another one when it was closed")
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise StoreUnwritable(f"{self._server.place} was opened to be read only: nothing was changed")
 
     # ---- what erasures leave
 
