@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 from perdure.arguments import shown
 from perdure.errors import Conflict
@@ -17,8 +18,8 @@ from perdure.stores.postgres import jobs, read, standing
 from perdure.stores.postgres.commit import KEEP_SEQ, RETIRE, entry_row
 from perdure.stores.postgres.committing import shelves_of
 from perdure.stores.postgres.connection import Statement, Transaction, array
-from perdure.stores.postgres.sheet import COLUMNS
-from perdure.types import Change, Memory, Partition, Scope, Turn
+from perdure.stores.postgres.sheet import COLUMNS, Sheet
+from perdure.types import Change, Event, Memory, Partition, Scope, Turn
 
 PAGE = 500
 
@@ -107,8 +108,9 @@ async def restore(
     """Put records of a tenant in that are not known yet, with their entries; how many they were."""
     partitions = {export.partition: None for export in records}
     shelves, number = await shelves_of(transaction, tenant, partitions, space)
+    known = await _known(transaction, tenant, records)
     restorers = {
-        partition: Restorer(transaction, partition, number=shelf.number, seq=shelf.seq, space=number)
+        partition: Restorer(transaction, known, partition, number=shelf.number, seq=shelf.seq, space=number)
         for partition, shelf in shelves.items()
     }
     new = 0
@@ -119,18 +121,65 @@ async def restore(
     return new
 
 
+@dataclass(slots=True)
+class Version:
+    """A version that is here, as far as it decides what becomes of others."""
+
+    version: int
+    ord: int
+    place: int | None
+    retired_at: int | None
+    partition: int
+
+
+class Known(NamedTuple):
+    """What is here of the records of a page; under the locks of their partitions it stays so."""
+
+    turns: set[str]
+    versions: dict[str, list[Version]]
+    """By memory, in ascending order."""
+
+
+async def _known(transaction: Transaction, tenant: str, records: Sequence[Export]) -> Known:
+    turns = array(export.record.id for export in records if isinstance(export.record, Turn))
+    memories = array({export.record.id for export in records if isinstance(export.record, Memory)})
+    versions = (
+        "SELECT id, version, ord, place, retired_at, partition FROM memories "
+        "WHERE tenant = %s AND id = ANY(%s::text[]) ORDER BY version"
+    )
+    found, held = await transaction.ask(
+        Statement("SELECT id FROM turns WHERE tenant = %s AND id = ANY(%s::text[])", (tenant, turns)),
+        Statement(versions, (tenant, memories)),
+    )
+    known = Known({name for [name] in found}, {})
+    for memory_id, *version in held:
+        known.versions.setdefault(memory_id, []).append(Version(*version))
+    return known
+
+
 class Restorer:
-    """Puts records into one partition, whose lock it holds."""
+    """Puts records into one partition, whose lock it holds; rows are gathered, and sent before anything is asked."""
 
     def __init__(
-        self, transaction: Transaction, partition: Partition, *, number: int, seq: int, space: int
+        self,
+        transaction: Transaction,
+        known: Known,
+        partition: Partition,
+        *,
+        number: int,
+        seq: int,
+        space: int,
     ) -> None:
         self._transaction = transaction
+        self._known = known
         self._partition = partition
         self._number = number
         self._seq = seq
         self._space = space
         self._scopes: dict[Scope, int] = {}
+        self._sheet = Sheet(partition.tenant)
+        self._begun: dict[tuple[str, int], _Line] = {}
+        """The changes that began versions, not sent yet, by memory and moment."""
 
     async def put(self, record: Turn | Memory | Change | Job, entry: Entry | None) -> bool:
         """Put a record in, if it is not known yet; row numbers are given anew, in the order of the records."""
@@ -145,17 +194,15 @@ class Restorer:
                 return await self._job(record)
 
     async def finish(self) -> None:
-        """Store how far the sequence has come."""
-        await self._transaction.ask(Statement(KEEP_SEQ, (self._seq, self._number)))
+        """Send what is gathered, and how far the sequence has come."""
+        await self._ask(KEEP_SEQ, self._seq, self._number)
 
     async def _ask(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        [found] = await self._transaction.ask(Statement(sql, values))
-        return found
-
-    async def _insert(self, table: str, row: Sequence[object]) -> None:
-        columns = COLUMNS[table]
-        marks = ", ".join(["%s"] * (columns.count(",") + 1))
-        await self._ask(f"INSERT INTO {table} ({columns}) VALUES ({marks})", *row, self._partition.tenant)
+        for line in self._begun.values():
+            self._sheet.put("changes", self._row(line))
+        self._begun.clear()
+        gathered, self._sheet = self._sheet.statements(), Sheet(self._partition.tenant)
+        return (await self._transaction.ask(*gathered, Statement(sql, values)))[-1]
 
     async def _scope(self, scope: Scope) -> int:
         if scope not in self._scopes:
@@ -165,20 +212,19 @@ class Restorer:
                 "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
             )
             row = (self._number, scope.tenant, ids, scope.user_id, scope.agent_id, scope.app_id, scope.run_id)
-            await self._ask(insert, *row)
             find = "SELECT id FROM scopes WHERE tenant = %s AND ids = %s"
-            [[number]] = await self._ask(find, scope.tenant, ids)
-            assert isinstance(number, int)
+            _, [[number]] = await self._transaction.ask(
+                Statement(insert, row), Statement(find, (scope.tenant, ids))
+            )
             self._scopes[scope] = number
         return self._scopes[scope]
 
     async def _turn(self, turn: Turn) -> bool:
-        if await self._ask(
-            "SELECT 1 FROM turns WHERE tenant = %s AND id = %s", self._partition.tenant, turn.id
-        ):
+        if turn.id in self._known.turns:
             return False
+        self._known.turns.add(turn.id)
         placed = replace(turn, session=turn.session or turn.scope.run_id or turn.id)
-        await self._insert("turns", rows.turn_row(placed, self._number, await self._scope(turn.scope)))
+        self._sheet.put("turns", rows.turn_row(placed, self._number, await self._scope(turn.scope)))
         return True
 
     async def _memory(self, memory: Memory, entry: Entry | None) -> bool:
@@ -186,39 +232,43 @@ class Restorer:
 
         The change that an export has of it comes next, perhaps in another call: until then it has no `write_id`.
         """
-        find = (
-            "SELECT version, ord, place, retired_at, partition FROM memories WHERE tenant = %s AND id = %s "
-            "ORDER BY version"
-        )
-        versions = await self._ask(find, self._partition.tenant, memory.id)
-        if any(partition != self._number for *_, partition in versions):
+        versions = self._known.versions.setdefault(memory.id, [])
+        if any(held.partition != self._number for held in versions):
             raise Conflict(
                 f"the memory {shown(memory.id)} belongs to somebody else here: nothing of this page was taken in"
             )
-        if any(isinstance(version, int) and version >= memory.version for version, *_ in versions):
+        if any(held.version >= memory.version for held in versions):
             return False
         self._seq += 1
-        place = versions[-1][2] if versions else self._seq if memory.kind == "turn" else None
-        assert place is None or isinstance(place, int)
+        earlier = versions[-1] if versions else None
+        place = earlier.place if earlier else self._seq if memory.kind == "turn" else None
+        at, retired = micros(memory.recorded_at), rows.maybe_micros(memory.retired_at)
+        scope = await self._scope(memory.scope)
         placed = replace(memory, ord=self._seq, place=place)
-        await self._insert("memories", rows.memory_row(placed, self._number, await self._scope(memory.scope)))
-        ends = "UPDATE memories SET retired_at = %s, erased_at = %s WHERE partition = %s AND ord = %s"
-        retired, erased = rows.maybe_micros(memory.retired_at), rows.maybe_micros(memory.erased_at)
-        await self._ask(ends, retired, erased, self._number, self._seq)
+        self._sheet.put("memories", rows.memory_row(placed, self._number, scope))
+        if retired is not None or memory.erased_at is not None:
+            erased = rows.maybe_micros(memory.erased_at)
+            self._sheet.run(_END, retired, erased, self._number, self._seq)
         if entry is not None and self._space and memory.erased_at is None:
-            await self._insert("entries", entry_row(self._space, self._number, self._seq, entry))
-        at = micros(memory.recorded_at)
-        old = await self._end_earlier(versions[-1][1], versions[-1][3], at) if versions else None
-        event = "UPDATE" if versions else "ADD"
-        row = (self._number, self._seq, memory.id, event, old, self._seq, at, None, None, None)
-        await self._insert("changes", row)
+            self._sheet.put("entries", entry_row(self._space, self._number, self._seq, entry))
+        ended = self._end_earlier(earlier, at) if earlier else None
+        event: Event = "UPDATE" if earlier else "ADD"
+        line = _Line(self._seq, memory.id, event, ended, self._seq, at)
+        if (before := self._begun.pop((memory.id, at), None)) is not None:
+            self._sheet.put("changes", self._row(before))
+        self._begun[memory.id, at] = line
+        versions.append(Version(memory.version, self._seq, place, retired, self._number))
         return True
 
-    async def _end_earlier(self, ord_: object, retired_at: object, at: int) -> object:
+    def _end_earlier(self, earlier: Version, at: int) -> int | None:
         """The earlier version if this one took its place, rather than came after a time of none."""
-        if retired_at is None:
-            await self._ask(RETIRE, at, self._number, ord_)
-        return ord_ if retired_at in (None, at) else None
+        if earlier.retired_at is None:
+            self._sheet.run(RETIRE, at, self._number, earlier.ord)
+            earlier.retired_at = at
+        return earlier.ord if earlier.retired_at == at else None
+
+    def _row(self, line: _Line) -> tuple[object, ...]:
+        return (self._number, *line)
 
     async def _change(self, change: Change) -> bool:
         """A line of the log.
@@ -228,11 +278,14 @@ class Restorer:
         - It ended a version: add it.
         """
         at = micros(change.at)
+        said = (change.event, change.write_id, change.actor, change.reason)
+        if (line := self._begun.pop((change.memory_id, at), None)) is not None:
+            self._sheet.put("changes", self._row(line.completed(change)))
+            return True
         complete = (
             "UPDATE changes SET event = %s, write_id = %s, actor = %s, reason = %s WHERE partition = %s "
             "AND memory_id = %s AND at = %s AND write_id IS NULL AND made IS NOT NULL RETURNING seq"
         )
-        said = (change.event, change.write_id, change.actor, change.reason)
         if await self._ask(complete, *said, self._number, change.memory_id, at):
             return True
         known = (
@@ -248,8 +301,9 @@ class Restorer:
         ):
             return False
         self._seq += 1
-        row = (self._number, self._seq, change.memory_id, change.event, ended, None, at)
-        await self._insert("changes", (*row, change.write_id, change.actor, change.reason))
+        assert isinstance(ended, int)
+        line = _Line(self._seq, change.memory_id, change.event, ended, None, at)
+        self._sheet.put("changes", self._row(line.completed(change)))
         return True
 
     async def _job(self, job: Job) -> bool:
@@ -284,3 +338,26 @@ class Restorer:
         marks = ", ".join(["%s"] * (columns.count(",") + 1))
         sql = f"INSERT INTO jobs ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING RETURNING id"
         return bool(await self._ask(sql, *rows.job_row(job, self._number), self._partition.tenant))
+
+
+class _Line(NamedTuple):
+    """A line of the log, as it stands behind the partition in its row."""
+
+    seq: int
+    memory_id: str
+    event: Event
+    ended: int | None
+    made: int | None
+    at: int
+    write_id: str | None = None
+    actor: str | None = None
+    reason: str | None = None
+
+    def completed(self, change: Change) -> _Line:
+        """With all that the change of an export says."""
+        return self._replace(
+            event=change.event, write_id=change.write_id, actor=change.actor, reason=change.reason
+        )
+
+
+_END: Final = "UPDATE memories SET retired_at = %s, erased_at = %s WHERE partition = %s AND ord = %s"
