@@ -28,7 +28,7 @@ from perdure.testing.store.scenes import ALICE, NOW, SPACE, add, batch, query, r
 
 SOAK = bool(os.environ.get("PERDURE_SOAK"))
 PROCESS = Path(__file__).with_name("postgres_process.py")
-KILLS = 300 if SOAK else 6
+KILLS = 60 if SOAK else 6
 RESTARTS = 30 if SOAK else 3
 SETTLED = 120
 NAMES = count(1)
