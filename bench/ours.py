@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import workload
+from bench.beside import engines
 from bench.caches import cache
 from bench.fake_openai import fake_openai
 from bench.flow import burst, metrics, over_http, pressure
@@ -518,5 +519,6 @@ if __name__ == "__main__":
             "proxy": proxy,
             "two_processes": two_processes,
             "cache": cache,
+            "engines": engines,
         }
     )
