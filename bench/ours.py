@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import workload
+from bench.beside import engines
 from bench.caches import cache
 from bench.fake_openai import fake_openai
 from bench.flow import burst, metrics, over_http, pressure
@@ -520,5 +521,6 @@ if __name__ == "__main__":
             "two_processes": two_processes,
             "cache": cache,
             "postgres": postgres,
+            "engines": engines,
         }
     )

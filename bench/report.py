@@ -89,6 +89,10 @@ LINES = {
     "learn_at_once_s": Line(title="200 such adds at once, of 200 users", unit="s", target=0.8),
     "learn_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
     "learn_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "engines_ms": Line(
+        title="add beside a vector engine of 200 ms and a graph engine of 150 ms, p50", unit="ms", target=210
+    ),
+    "engines_more_ms": Line(title="what that is more than with neither", unit="ms", target=205),
     "cache_hit_rate": Line(
         title="1,000 users by Zipf's law, 3 questions each, 5 % writes: searches answered from a cache",
         unit="",

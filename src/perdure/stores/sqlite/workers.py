@@ -104,6 +104,7 @@ class Crew:
         gone = [loop.create_future() for _ in self._workers]
         for worker, future in zip(self._workers, gone, strict=True):
             worker.gone = future
+        for _ in self._workers:  # not before all know whom to tell: any of them may take the first
             self.queue.put(None)
         await asyncio.gather(*gone)
         # They have nothing left to do but to end, and can tell nobody that they have.
