@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,10 +22,12 @@ from perdure import Config
 from perdure.assemble import parts
 from perdure.engine.memory import Engine
 from perdure.testing.fakes import HashEmbedder
+from perdure.testing.servers import PostgresServer
 
 EACH = 100
 """Memories of a user."""
 INDEX_BYTES = 400 * 10**6
+DURABLE = {"fsync": "on", "shared_buffers": "512MB", "max_wal_size": "4GB"}
 AT_ONCE = 8
 """Users who are filled in at the same time."""
 
@@ -107,27 +111,58 @@ def place(home: Path | None) -> Iterator[Path]:
             yield Path(folder)
 
 
+MOVE = """
+import asyncio, json, sys
+from perdure import Config
+from perdure.migrate import migrate
+ends = [Config.of({"store": json.loads(end), "embedder": "hash"}) for end in sys.argv[1:3]]
+print(json.dumps(asyncio.run(migrate(*ends, progress=lambda done, total: print(done, flush=True)))))
+"""
+
+
+def move(source: dict[str, Any], target: dict[str, Any], rows: int) -> dict[str, Any]:
+    """Move a store, in a process that is killed half-way, and in one that goes on."""
+    command = [sys.executable, "-c", MOVE, json.dumps(source), json.dumps(target)]
+    began = perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        while int(first.stdout.readline()) < 3 * rows // 2:  # a turn, a version and a change for each
+            pass
+        first.kill()
+    half = perf_counter() - began
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    made = json.loads(said.splitlines()[-1])
+    whole = perf_counter() - began
+    return {"moved_s": whole, "killed_after_s": half, "equal": made["sound"], "taken_over": made["memories"]}
+
+
+def sqlite(home: Path, rows: int) -> dict[str, Any]:
+    """The store of that size, filled if it is not there yet; and how long that took."""
+    store = {"provider": "sqlite", "path": str(home / f"{rows}.db")}
+    if not Path(store["path"]).exists():
+        print(json.dumps({"rows": rows, "filled_s": asyncio.run(fill(store, rows))}), flush=True)
+    return store
+
+
 def main() -> None:
     """Fill and measure each size; a line of figures for each."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--searches", type=int, default=5_000)
     parser.add_argument("--home", type=Path, help="where filled stores are, and stay")
-    parser.add_argument("--postgres", help="the URL of an empty database, instead of files")
+    parser.add_argument("--postgres", action="store_true", help="move each to a PostgreSQL, and measure that")
     options = parser.parse_args()
-    with place(options.home) as home:
+    with ExitStack() as stack:
+        home = stack.enter_context(place(options.home))
+        server = stack.enter_context(PostgresServer(options=DURABLE)) if options.postgres else None
         for rows in options.rows:
-            path = home / f"{rows}.db"
-            store = (
-                {"provider": "postgres", "url": options.postgres}
-                if options.postgres
-                else {"provider": "sqlite", "path": str(path)}
-            )
-            filled = None if path.exists() else asyncio.run(fill(store, rows))
-            print(
-                json.dumps({"filled_s": filled, **asyncio.run(measure(store, rows, options.searches))}),
-                flush=True,
-            )
+            store, moved = sqlite(home, rows), {}
+            if server is not None:
+                target = {"provider": "postgres", "url": server.url(), "schema": f"rows_{rows}"}
+                moved = move(store, target, rows)
+                store = target
+            figures = asyncio.run(measure(store, rows, options.searches))
+            print(json.dumps({"store": store["provider"], **figures, **moved}), flush=True)
 
 
 if __name__ == "__main__":
