@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from perdure.testing.qdrant import QdrantServer
 from perdure.testing.servers import RedisServer
 
 
@@ -24,4 +25,11 @@ def redis_server(_redis: RedisServer) -> RedisServer:
 def falkordb_server() -> Iterator[RedisServer]:
     """A Redis with FalkorDB in it, for all tests; its vector sets are Redis 8's own."""
     with RedisServer(falkordb=True) as server:
+        yield server
+
+
+@pytest.fixture
+def qdrant_server() -> Iterator[QdrantServer]:
+    """What speaks Qdrant's HTTP, for one test."""
+    with QdrantServer() as server:
         yield server

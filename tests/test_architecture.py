@@ -26,15 +26,16 @@ ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(VALUES, VALUES),
     "ports": VALUES,
     "threads": {"errors"},
+    "lanes": {"errors"},  # a client an event loop
     "engine": VALUES | {"ports", "threads"},  # never a provider
     "stores": VALUES | {"ports"},  # a provider: never the engine, never another kind of provider
     "embedders": VALUES | {"ports", "threads"},
     "rerankers": VALUES | {"ports"},
     "llms": VALUES | {"ports", "http"},
     "caches": VALUES | {"ports", "http", "redislink"},  # of http, how to leave alone what fails
-    "vectors": VALUES | {"ports", "http", "redislink"},
-    "graphs": VALUES | {"ports", "http", "redislink"},
-    "redislink": {"errors"},  # connections, for all providers that speak the protocol of Redis
+    "vectors": VALUES | {"ports", "http", "lanes", "redislink", "threads"},
+    "graphs": VALUES | {"ports", "http", "lanes", "redislink"},
+    "redislink": {"errors", "lanes"},  # connections, for all providers that speak the protocol of Redis
     "http": VALUES,  # JSON over HTTP, for all providers that speak it
     "config": VALUES,  # names providers, knows none
     "registry": VALUES | {"ports"},  # knows providers as texts, and imports them when they are used

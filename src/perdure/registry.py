@@ -111,8 +111,11 @@ CACHES: Registry[Cache[Any]] = Registry(
 VECTORS: Registry[VectorEngine] = Registry(
     role="vectors",
     group="perdure.vectors",
-    built_in={"redis": "perdure.vectors.redis:RedisVectors"},
-    extras={"redis": "redis"},
+    built_in={
+        "redis": "perdure.vectors.redis:RedisVectors",
+        "qdrant": "perdure.vectors.qdrant:QdrantVectors",
+    },
+    extras={"redis": "redis", "qdrant": "qdrant"},
 )
 GRAPHS: Registry[GraphEngine] = Registry(
     role="graph",

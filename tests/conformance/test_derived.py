@@ -1,6 +1,8 @@
 """Each engine beside the store keeps every promise of its port."""
 
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,9 @@ from perdure.testing.derived import (
     stated,
     unit,
 )
+from perdure.testing.qdrant import QdrantServer
 from perdure.testing.servers import RedisServer
+from perdure.vectors.qdrant import QdrantVectors
 from perdure.vectors.redis import RedisVectors
 
 PATIENCE = 20.0
@@ -43,6 +47,44 @@ class TestRedisVectorsOfOneByte(TestRedisVectors):
 
     def make(self) -> RedisVectors:
         return RedisVectors(url=self.url, timeout=PATIENCE, quantization="int8")
+
+
+class TestQdrantVectorsInAFolder(VectorEngineConformance):
+    """The client's own local mode."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path) -> None:
+        self.path = tmp_path
+
+    def make(self) -> QdrantVectors:
+        return QdrantVectors(path=self.path, timeout=PATIENCE)
+
+
+class TestQdrantVectorsOverHttp(VectorEngineConformance):
+    """The requests that Qdrant describes, to a server that answers as the local mode does."""
+
+    @pytest.fixture(autouse=True)
+    def server(self, qdrant_server: QdrantServer) -> None:
+        self.url = qdrant_server.url
+
+    def make(self) -> QdrantVectors:
+        return QdrantVectors(url=self.url, timeout=PATIENCE)
+
+
+class TestQdrantVectorsByTheirIndex(TestQdrantVectorsOverHttp):
+    """No partition is small enough to be searched exactly."""
+
+    def make(self) -> QdrantVectors:
+        return QdrantVectors(url=self.url, timeout=PATIENCE, exact=0)
+
+
+if QDRANT_URL := os.environ.get("QDRANT_URL"):
+
+    class TestQdrantVectorsOnAServer(VectorEngineConformance):
+        """A real one, named by QDRANT_URL (and QDRANT_API_KEY)."""
+
+        def make(self) -> QdrantVectors:
+            return QdrantVectors(url=QDRANT_URL, api_key=os.environ.get("QDRANT_API_KEY"), timeout=PATIENCE)
 
 
 class TestFalkorGraph(GraphEngineConformance):
