@@ -93,6 +93,20 @@ def models() -> str:
     return _options(OpenAIModel)
 
 
+def embedders() -> str:
+    """The options of an embedding model over HTTP: those of the vendor that has them all."""
+    from perdure.embedders.openai import OpenAIEmbedder
+
+    return _options(OpenAIEmbedder)
+
+
+def rerankers() -> str:
+    """The options of a reranker over HTTP."""
+    from perdure.rerankers.cohere import CohereReranker
+
+    return _options(CohereReranker)
+
+
 def errors() -> str:
     """Every error, where it stands in the tree, and how it is told outside Python."""
     from perdure import errors as tree
@@ -151,6 +165,8 @@ SECTIONS: Final[Mapping[str, Callable[[], str]]] = {
     "sqlite": sqlite,
     "local": local,
     "models": models,
+    "embedders": embedders,
+    "rerankers": rerankers,
     "redis": redis,
     "redis-vectors": redis_vectors,
     "falkordb": falkordb,

@@ -27,10 +27,11 @@ ALLOWED: dict[str, set[str]] = {
     "ports": VALUES,
     "threads": {"errors"},
     "lanes": {"errors"},  # a client an event loop
+    "onnx": set(),
     "engine": VALUES | {"ports", "threads"},  # never a provider
     "stores": VALUES | {"ports"},  # a provider: never the engine, never another kind of provider
-    "embedders": VALUES | {"ports", "threads"},
-    "rerankers": VALUES | {"ports"},
+    "embedders": VALUES | {"ports", "threads", "http", "onnx"},
+    "rerankers": VALUES | {"ports", "threads", "http", "onnx"},
     "llms": VALUES | {"ports", "http"},
     "caches": VALUES | {"ports", "http", "redislink"},  # of http, how to leave alone what fails
     "vectors": VALUES | {"ports", "http", "lanes", "redislink", "threads"},
@@ -43,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "blocking": {"errors"},
     "memory": VALUES | {"assemble", "blocking", "config", "engine", "ports"},
     "testing": VALUES | {"ports", "stores"},
+    "observe": VALUES,
     "evaluate": VALUES,
     "transcripts": VALUES | {"engine"},
     "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from perdure.config import Config
+from perdure.config import Config, Role, role
+from perdure.errors import ConfigurationError
+from perdure.options import options_of
+from perdure.ports import LLM, Reranker
 from perdure.ports.caches import Caches
 from perdure.registry import CACHES, EMBEDDERS, GRAPHS, LLMS, RERANKERS, STORES, VECTORS
 
 
 def parts(config: Config) -> dict[str, Any]:
     """The arguments of an `Engine`: made, not yet opened, so that nothing is read or written here."""
+    llm = None if config.llm is None else _llm(config.llm)
     return {
         "store": STORES.create(config.store.provider, config.store.options),
         "embedder": None
         if config.embedder is None
         else EMBEDDERS.create(config.embedder.provider, config.embedder.options),
-        "reranker": None
-        if config.reranker is None
-        else RERANKERS.create(config.reranker.provider, config.reranker.options),
-        "llm": None if config.llm is None else LLMS.create(config.llm.provider, config.llm.options),
+        "reranker": None if config.reranker is None else _reranker(config.reranker, llm),
+        "llm": llm,
         "caches": _caches(config),
         "vectors": None
         if config.vectors is None
@@ -27,6 +29,23 @@ def parts(config: Config) -> dict[str, Any]:
         "graph": None if config.graph is None else GRAPHS.create(config.graph.provider, config.graph.options),
         "settings": config.settings,
     }
+
+
+def _llm(named: Role) -> LLM:
+    return LLMS.create(named.provider, named.options)
+
+
+def _reranker(named: Role, llm: LLM | None) -> Reranker:
+    """A reranker; one that has an option `llm` gets a language model there: the one it names, else the configured one."""
+    options = dict(named.options)
+    if "llm" in options_of(RERANKERS.load(named.provider)):
+        own = role("reranker.llm", options["llm"]) if "llm" in options else None
+        options["llm"] = llm if own is None else _llm(own)
+        if options["llm"] is None:
+            raise ConfigurationError(
+                f"reranker {named.provider!r} needs a language model: configure llm, or give it one as its option `llm`"
+            )
+    return RERANKERS.create(named.provider, options)
 
 
 ANSWERS = 0.75

@@ -134,6 +134,16 @@ def _said(role: str, value: object) -> _Said | None:
     return _Said(provider=provider, options={**given, **nested})
 
 
+def role(name: str, value: object) -> Role | None:
+    """A role from what callers write: a provider's name, or `{"provider": ..., ...}`; None is off.
+
+    Raises:
+        ConfigurationError: it is neither, or names no provider.
+    """
+    said = _said(name, value)
+    return None if said is None else _settled(name, said)
+
+
 def _over(below: _Said | None, above: _Said | None) -> _Said | None:
     """The upper layer's options, and the lower's where it has none; another provider takes no options over."""
     if above is None or below is None or above.provider not in (None, below.provider):

@@ -87,10 +87,30 @@ STORES: Registry[Store] = Registry(
 EMBEDDERS: Registry[Embedder] = Registry(
     role="embedder",
     group="perdure.embedders",
-    built_in={"local": "perdure.embedders.local:LocalEmbedder", "hash": "perdure.testing.fakes:HashEmbedder"},
+    built_in={
+        "local": "perdure.embedders.local:LocalEmbedder",
+        "openai": "perdure.embedders.openai:OpenAIEmbedder",
+        "ollama": "perdure.embedders.ollama:OllamaEmbedder",
+        "gemini": "perdure.embedders.gemini:GeminiEmbedder",
+        "cohere": "perdure.embedders.cohere:CohereEmbedder",
+        "voyage": "perdure.embedders.voyage:VoyageEmbedder",
+        "fastembed": "perdure.embedders.fastembed:FastEmbedEmbedder",
+        "hash": "perdure.testing.fakes:HashEmbedder",
+    },
+    extras={"fastembed": "fastembed"},
 )
 RERANKERS: Registry[Reranker] = Registry(
-    role="reranker", group="perdure.rerankers", built_in={"words": "perdure.testing.fakes:WordReranker"}
+    role="reranker",
+    group="perdure.rerankers",
+    built_in={
+        "cohere": "perdure.rerankers.cohere:CohereReranker",
+        "jina": "perdure.rerankers.jina:JinaReranker",
+        "tei": "perdure.rerankers.tei:TeiReranker",
+        "fastembed": "perdure.rerankers.fastembed:FastEmbedReranker",
+        "llm": "perdure.rerankers.llm:LLMReranker",
+        "words": "perdure.testing.fakes:WordReranker",
+    },
+    extras={"fastembed": "fastembed"},
 )
 LLMS: Registry[LLM] = Registry(
     role="llm",

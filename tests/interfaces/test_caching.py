@@ -12,7 +12,6 @@ import pytest
 from perdure.caches.memory import MemoryCache
 from perdure.caches.redis import RedisCache
 from perdure.engine.memory import Engine
-from perdure.errors import Unavailable
 from perdure.ports.caches import Caches
 from perdure.settings import Settings
 from perdure.stores.memory import InMemoryStore
@@ -34,6 +33,18 @@ class Judge(WordReranker):
 
     async def rerank(self, query, texts):
         self.asked.extend(texts)
+        return await super().rerank(query, texts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken(WordReranker):
+    """A reranker with a fault in it."""
+
+    broken: bool = True
+
+    async def rerank(self, query, texts):
+        if self.broken:
+            raise RuntimeError("a fault")
         return await super().rerank(query, texts)
 
 
@@ -318,13 +329,26 @@ def test_who_gives_up_a_search_leaves_the_others_theirs(stage):
 
 def test_an_error_of_a_search_is_raised_for_all_who_asked_and_not_kept(stage):
     async def scenario():
-        judge = Judge(failing=True)
+        judge = Broken()
         memory = stage.engine(reranker=judge)
         await memory.add("I like tea.", user_id="maya")
         made = await asyncio.gather(*(texts(memory) for _ in range(5)), return_exceptions=True)
-        assert [type(error) for error in made] == [Unavailable] * 5
-        object.__setattr__(judge, "failing", False)
+        assert [type(error) for error in made] == [RuntimeError] * 5
+        object.__setattr__(judge, "broken", False)
         assert len(await texts(memory)) == 1
+
+    play(stage, scenario)
+
+
+def test_an_answer_without_the_second_opinion_is_not_kept(stage):
+    async def scenario():
+        judge = Judge(failing=True)
+        memory = stage.engine(reranker=judge)
+        await memory.add("I like tea.", user_id="maya")
+        found = await memory.search("tea", user_id="maya")
+        assert (len(found["results"]), found["notes"]) == (1, ["not reranked: the reranker was told to fail"])
+        object.__setattr__(judge, "failing", False)
+        assert "notes" not in await memory.search("tea", user_id="maya")
 
     play(stage, scenario)
 

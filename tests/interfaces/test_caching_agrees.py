@@ -28,6 +28,21 @@ ENGINES = ("first", "second")
 
 TIMES = ("", " yesterday", " last week", " since Monday", " gestern", " in January")
 
+LAST_BITS = 1.1e-4
+"""A product of matrices of other heights may differ in them, which rounding to four digits makes larger."""
+
+
+def alike(found, told):
+    """The same, but for the last bits of scores."""
+    if isinstance(found, dict) and isinstance(told, dict):
+        return found.keys() == told.keys() and all(alike(found[name], told[name]) for name in told)
+    if isinstance(found, list) and isinstance(told, list):
+        return len(found) == len(told) and all(map(alike, found, told))
+    if isinstance(found, float) and isinstance(told, float):
+        return abs(found - told) <= LAST_BITS
+    return found == told
+
+
 times = st.sampled_from(TIMES)
 subjects = st.sampled_from(SUBJECTS)
 engines = st.sampled_from(ENGINES)
@@ -214,17 +229,17 @@ class CachesAgree(RuleBasedStateMachine):
         asked, query = {**reach, **wish}, f"my {subject}{when}"
         told = self.run(self.plain.search(query, **asked))
         for _ in range(1 + twice):
-            assert self.run(self.engines[engine].search(query, **asked)) == told
+            assert alike(self.run(self.engines[engine].search(query, **asked)), told)
 
     @rule(engine=engines, some=st.lists(subjects, max_size=4), reach=reaches)
     def search_many(self, engine, some, reach):
         told = self.run(self.plain.search_many(some, **reach))
-        assert self.run(self.engines[engine].search_many(some, **reach)) == told
+        assert alike(self.run(self.engines[engine].search_many(some, **reach)), told)
 
     @rule(engine=engines, subject=subjects, reach=reaches, form=st.sampled_from(["text", "xml", "messages"]))
     def context(self, engine, subject, reach, form):
         told = self.run(self.plain.context(subject, format=form, **reach))
-        assert self.run(self.engines[engine].context(subject, format=form, **reach)) == told
+        assert alike(self.run(self.engines[engine].context(subject, format=form, **reach)), told)
 
     @rule(subject=subjects, reach=reaches, count=st.integers(2, 5))
     def search_at_once(self, subject, reach, count):
@@ -235,7 +250,7 @@ class CachesAgree(RuleBasedStateMachine):
                 *(memory.search(subject, **reach) for memory in self.engines.values() for _ in range(count))
             )
 
-        assert all(found == told for found in self.run(together()))
+        assert all(alike(found, told) for found in self.run(together()))
 
     @invariant()
     def a_few_questions_are_answered_alike_after_each_step(self):
@@ -243,7 +258,7 @@ class CachesAgree(RuleBasedStateMachine):
         for query, reach in ALWAYS:
             told = self.run(self.plain.search(query, threshold=0.0, **reach))
             for memory in self.engines.values():
-                assert self.run(memory.search(query, threshold=0.0, **reach)) == told
+                assert alike(self.run(memory.search(query, threshold=0.0, **reach)), told)
 
     def teardown(self):
         for memory in (*self.engines.values(), self.plain):

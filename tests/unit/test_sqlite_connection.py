@@ -125,7 +125,8 @@ def test_an_unknown_error_is_still_a_store_error():
     assert type(explained(sqlite3.OperationalError("?"), Path("memory.db"))) is StoreError
 
 
-def test_a_partition_is_loaded_by_its_keys_alone(tmp_path):
+@pytest.mark.parametrize("with_vectors", [True, False])
+def test_a_partition_is_loaded_by_its_keys_alone(tmp_path, with_vectors):
     """No scan and no sorting: the rows of a partition lie side by side, in order."""
 
     async def scenario(store):
@@ -134,7 +135,7 @@ def test_a_partition_is_loaded_by_its_keys_alone(tmp_path):
         def plans(c):
             asked = []
             c.set_trace_callback(asked.append)
-            read.load(c, ALICE.partition, since=0, known_at=None, space=SPACE)
+            read.load(c, ALICE.partition, since=0, known_at=None, space=SPACE, with_vectors=with_vectors)
             c.set_trace_callback(None)
             return [[step[3] for step in c.execute(f"EXPLAIN QUERY PLAN {sql}")] for sql in asked]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from perdure.compat.mem0_models import embedder, reranker
 from perdure.config import Config
 from perdure.errors import ConfigurationError
 
@@ -88,9 +89,11 @@ def _translate(config: MemoryConfig) -> Mapping[str, Any] | None:
         raise ConfigurationError(
             "custom_update_memory_prompt has no counterpart: what a fact does to others is decided by rules; leave it out"
         )
-    made: dict[str, Any] = {
-        part: _ours(getattr(config, part)) for part in ("embedder", "reranker") if getattr(config, part)
-    }
+    made: dict[str, Any] = {}
+    if config.embedder:
+        made["embedder"] = embedder(config.embedder)
+    if config.reranker:
+        made["reranker"] = reranker(config.reranker, _llm)
     if config.llm:
         made["llm"] = _llm(config.llm)
     if wishes := "\n".join(wish for part in _WISHES if (wish := getattr(config, part))):
@@ -122,7 +125,3 @@ def _llm(part: Mapping[str, Any]) -> Mapping[str, Any]:
 def _with_version(url: str) -> str:
     """mem0's Ollama is named by its host alone; its OpenAI dialect is below /v1."""
     return f"{url.rstrip('/')}/v1" if url.rstrip("/").endswith(":11434") else url
-
-
-def _ours(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"provider": part.get("provider"), "config": part.get("config") or {}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from perdure.embedders.modelfiles import DIMENSIONS, GRAPH, MAX_TOKENS, TOKENIZER
-
-# Since 1.29 onnxruntime reports to its maker unless this is said before it is loaded; the thread that does so
-# would also abort a forked child at its end. Nothing that Perdure runs reports to anybody.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-import onnxruntime
-
-onnxruntime.disable_telemetry_events()  # for when another part of the application loaded it before us
+from perdure.onnx import onnxruntime
 
 MAX_CHARACTERS: Final = 20_000
 """Far more than 256 tokens hold, so that a book is not tokenised for its first page."""

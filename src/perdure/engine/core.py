@@ -55,6 +55,7 @@ from perdure.ports import (
     Query,
     Redactor,
     Reranker,
+    Shortens,
     Space,
     Store,
     Write,
@@ -214,6 +215,11 @@ class Core:
         return Space(
             analyzer=ANALYZER_VERSION, model=self._embedder.model, dimensions=self._embedder.dimensions
         )
+
+    def _limit(self, top_k: int | None, limit: int | None, *, rerank: bool) -> int:
+        """How many results a search gives: what the caller says, else what is enough for the reranker, else as set."""
+        enough = _enough(self._reranker) if rerank else None
+        return requests.limit(top_k, limit, self._settings.top_k if enough is None else enough)
 
     @property
     def _default_threshold(self) -> float:
@@ -382,10 +388,10 @@ class Core:
 
     async def _vectors(self, texts: Sequence[str]) -> tuple[Sequence[NDArray[np.float32] | None], list[str]]:
         """The texts' embeddings, and what to tell the caller where there are none."""
-        if self._embedder is None:
+        if self._caching.questions is None:
             return [None] * len(texts), []
         try:
-            return list(await self._embedder.embed(texts)), []
+            return list(await self._caching.questions.embed(texts)), []
         except (ModelUnavailable, Unavailable) as error:
             return [None] * len(texts), [f"found by words alone: {error}"]
 
@@ -490,6 +496,10 @@ class Core:
 
 def _nearness(embedder: object) -> float | None:
     return embedder.nearness if isinstance(embedder, Calibrated) else None
+
+
+def _enough(reranker: object) -> int | None:
+    return reranker.top_k if isinstance(reranker, Shortens) else None
 
 
 async def _nth(

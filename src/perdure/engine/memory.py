@@ -69,9 +69,10 @@ class Engine(Adding, Keeping, Relearning, Graphing):
             user_id: only memories with this id; likewise the other three. None given: the whole project, slower.
             filters: see the page on filters; the ids may also stand here.
             categories: only memories with one of these.
-            top_k: how many results, 10 when left out; `limit` is the same.
+            top_k: how many results, 10 when left out (or as many as the reranker is set to); `limit` is the same.
             threshold: the least score, 0 to 1; left out, the one that the ranking was calibrated for.
-            rerank: whether to ask the configured reranker; left out, it is asked if there is one.
+            rerank: whether to ask the configured reranker; left out, it is asked if there is one. When it cannot be
+                had, the results stay as they are, and `notes` says so.
             trusted_only: nothing that came from a tool or from the web, and no fact that rests on it.
             explain: tell for each result what each leg, word and boost gave.
             as_of: only what was true in the world at that moment.
@@ -127,14 +128,15 @@ class Engine(Adding, Keeping, Relearning, Graphing):
     ) -> list[Results]:
         """Several searches at once, with one call of the embedder; arguments as for `search`."""
         await self._turns.take()
+        reranks = self._reranker is not None if rerank is None else rerank
         return await self._search(
             requests.queries(queries),
             reach=self._reach(
                 ids(user_id, agent_id, app_id, run_id), filters, categories, trusted_only=trusted_only
             ),
-            limit=requests.limit(top_k, limit, self._settings.top_k),
+            limit=self._limit(top_k, limit, rerank=reranks),
             threshold=requests.threshold(threshold, self._default_threshold),
-            rerank=self._reranker is not None if rerank is None else rerank,
+            rerank=reranks,
             explain=explain,
             as_of=requests.moment(as_of, "as_of"),
             known_at=requests.moment(known_at, "known_at"),

@@ -15,6 +15,7 @@ from perdure.engine.dates import question_interval
 from perdure.engine.derived.legs import NO_LEGS, Legs, Nearness
 from perdure.engine.index import NEVER
 from perdure.engine.indexes import Indexes
+from perdure.engine.judging import believed
 from perdure.engine.rank import Ranked, Ranking
 from perdure.engine.scoping import Reach
 from perdure.engine.turns import Turns
@@ -154,7 +155,7 @@ class Recall:
             await self._read([c for c in best if c.score >= ask.threshold], explain=ask.explain)
         )
         if self._reranks(ask):
-            hits = await self._second_opinion(ask.text, hits)
+            hits = await self._second_opinion(ask, hits)
         return hits[: ask.limit]
 
     async def partitions(self, reach: Reach) -> Sequence[Partition]:
@@ -284,12 +285,18 @@ class Recall:
             for memory in memories
         }
 
-    async def _second_opinion(self, question: str, hits: list[Hit]) -> list[Hit]:
+    async def _second_opinion(self, ask: Ask, hits: list[Hit]) -> list[Hit]:
+        """The hits by the reranker's scores; as they were, and a note, when it gives none."""
         if self._reranker is None or not hits:
             return hits
-        scores = await self._reranker.rerank(question, [hit.memory.text for hit in hits])
+        try:
+            given = await self._reranker.rerank(ask.text, [hit.memory.text for hit in hits])
+            scores = believed(given, len(hits))
+        except (ConfigurationError, Unavailable) as error:
+            ask.seen.lacks(f"not reranked: {error}")
+            return hits
         judged = [
-            replace(hit, score=float(score), why=hit.why and {**hit.why, "before_rerank": hit.score})
+            replace(hit, score=score, why=hit.why and {**hit.why, "before_rerank": round(hit.score, 4)})
             for hit, score in zip(hits, scores, strict=True)
         ]
         return sorted(judged, key=lambda hit: -hit.score)

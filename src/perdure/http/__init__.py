@@ -2,8 +2,19 @@
 
 from perdure.http.client import Client
 from perdure.http.options import HttpOptions
-from perdure.http.parts import Part, parameter
+from perdure.http.parts import Part, dig, parameter
 from perdure.http.provider import HttpProvider
-from perdure.http.replies import DECLINED, Refused, Reply
+from perdure.http.replies import DECLINED, ITEMS, Refused, Reply
 
-__all__ = ["DECLINED", "Client", "HttpOptions", "HttpProvider", "Part", "Refused", "Reply", "parameter"]
+__all__ = [
+    "DECLINED",
+    "ITEMS",
+    "Client",
+    "HttpOptions",
+    "HttpProvider",
+    "Part",
+    "Refused",
+    "Reply",
+    "dig",
+    "parameter",
+]

@@ -1,4 +1,4 @@
-"""The parts of a request that a server may not know, and how its refusals name them."""
+"""The parts of a request that a server may not know, how its refusals name them, and what lies in an answer."""
 
 from __future__ import annotations
 
@@ -42,3 +42,15 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         else:
             made[key] = value
     return made
+
+
+def dig(value: object, *path: str | int) -> Any:
+    """What lies at a path of keys and places in JSON; None when there is nothing."""
+    for step in path:
+        if isinstance(value, dict) and isinstance(step, str):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value

@@ -41,11 +41,16 @@ DECLINED = "the configuration is fine: try another model, or a milder filter"
 """What to do about words that a model does not take."""
 
 
+ITEMS = "items"
+"""Under this name an answer is given that is an array and no object."""
+
+
 class Reply(NamedTuple):
     """An answer that is one."""
 
     status: int
     body: Mapping[str, Any]
+    """Of an array of objects: these, under `ITEMS`."""
     headers: Mapping[str, str]
     """Names in lower case."""
 
@@ -87,6 +92,8 @@ def read(subject: str, status: int, headers: Mapping[str, str], content: bytes, 
     """
     body = _parsed(content)
     if 200 <= status < 300:
+        if isinstance(body, list) and body and all(isinstance(item, dict) for item in body):
+            return Reply(status, {ITEMS: body}, headers)
         if not isinstance(body, dict):
             kind = headers.get("content-type", "no type")
             raise Passing(

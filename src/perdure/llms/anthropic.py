@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from perdure.http import Part
+from perdure.http import Part, dig
 from perdure.llms.images import image_of
-from perdure.llms.model import Form, HttpModel, count, dig, told
+from perdure.llms.model import Form, HttpModel, count, told
 from perdure.ports import Completion, Prompt
 
 VERSION = "2023-06-01"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
-from perdure.http import Part
+from perdure.http import Part, dig
 from perdure.llms.images import image_of
-from perdure.llms.model import Form, HttpModel, count, dig, told
+from perdure.llms.model import Form, HttpModel, count, told
 from perdure.ports import Completion, Prompt
 
 FORMAT_NAMED = r"response_?json_?schema|response_?schema|response_?mime|schema|json mode"

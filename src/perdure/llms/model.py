@@ -126,18 +126,6 @@ def told(prompt: Prompt, form: Form | None) -> str:
     return f"{prompt.content}\n\nAnswer with JSON alone, of this JSON Schema:\n{schema}"
 
 
-def dig(value: object, *path: str | int) -> Any:
-    """What lies at a path of keys and places in JSON; None when there is nothing."""
-    for step in path:
-        if isinstance(value, dict) and isinstance(step, str):
-            value = value.get(step)
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
-            return None
-    return value
-
-
 def count(value: object) -> int | None:
     """A number of tokens, when it is one."""
     return value if isinstance(value, int) else None

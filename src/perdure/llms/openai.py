@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
-from perdure.http import Part, parameter
-from perdure.llms.model import Form, HttpModel, count, dig, told
+from perdure.http import Part, dig, parameter
+from perdure.llms.model import Form, HttpModel, count, told
 from perdure.ports import Completion, Prompt
 
 FORMAT_NAMED = r"response_format|json_schema|json_object|json mode|structured|guided|grammar"

@@ -500,8 +500,17 @@ class InProcess(Protocol):
         ...
 
 
+@runtime_checkable
+class QueryEmbedder(Protocol):
+    """An embedder that makes other vectors of what is to find than of what is to be found; the two are compared."""
+
+    async def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As `embed`."""
+        ...
+
+
 class Reranker(Protocol):
-    """A second opinion on a short list."""
+    """A second opinion on a short list; one that raises `Unavailable` or `ConfigurationError` is done without."""
 
     async def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         """A relevance in 0..1 for each text."""
@@ -509,6 +518,16 @@ class Reranker(Protocol):
 
     async def aclose(self) -> None:
         """Give sessions back."""
+
+
+@runtime_checkable
+class Shortens(Protocol):
+    """A reranker that says how many results are enough when it has judged them."""
+
+    @property
+    def top_k(self) -> int | None:
+        """For searches whose callers say no number; None: as all searches."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -556,6 +575,7 @@ class Redactor(Protocol):
         ...
 
 
+@runtime_checkable
 class LLM(Protocol):
     """A language model, asked one thing at a time."""
 

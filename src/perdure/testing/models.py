@@ -1,4 +1,4 @@
-"""A server of models for tests: real HTTP on loopback, in the dialects of OpenAI, Anthropic and Gemini."""
+"""A server of models for tests: real HTTP on loopback, in the dialects of the vendors whose models can be used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 from aiohttp import web
 
-from perdure.testing import embeddings
+from perdure.testing import embeddings, rankings
 from perdure.testing.dialects import (
     DIALECTS,
     Dialect,
@@ -23,7 +23,8 @@ from perdure.testing.dialects import (
     openai_chunks,
     openai_tool_calls,
 )
-from perdure.testing.embeddings import SeenTexts
+from perdure.testing.embeddings import DIMENSIONS, EmbeddingWire, SeenTexts
+from perdure.testing.rankings import RankingWire, SeenRanking
 
 Seen = TypeVar("Seen")
 
@@ -47,6 +48,11 @@ class SeenPrompt:
     """In whichever way it was told to the server; None when it stands in the words alone."""
 
 
+Kind: TypeAlias = Literal[
+    "status", "hang", "drop", "cut", "garbage", "empty", "length", "width", "nan", "refusal"
+]
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something other than an answer.
@@ -57,11 +63,13 @@ class Fault:
     - cut: half of an answer, and the connection ends
     - garbage: a success that is no JSON
     - empty: a success without an answer in it
-    - length: an answer, `text`, that was too long and ends there; of embeddings, all but the last
+    - length: an answer, `text`, that was too long and ends there; of embeddings and judgements, all but the last
+    - width: embeddings that are one number short; judgements with one text twice, and another not at all
+    - nan: an embedding, or a judgement, with a NaN in it
     - refusal: the model declines; embeddings know no such answer, and get the error of a content filter
     """
 
-    kind: Literal["status", "hang", "drop", "cut", "garbage", "empty", "length", "refusal"] = "status"
+    kind: Kind = "status"
     _: KW_ONLY
     status: int = 500
     message: str = "told to fail"
@@ -94,6 +102,11 @@ Embedding: TypeAlias = Fault | None
 """A fault; None for the vectors of the words' hashes, the same for the same text."""
 Embeddings: TypeAlias = Embedding | Sequence[Embedding] | Callable[[SeenTexts], Embedding]
 """As `Answers`."""
+Rankings: TypeAlias = Embedding | Sequence[Embedding] | Callable[[SeenRanking], Embedding]
+"""Faults of judgements, likewise; None for the share of the question's words that each text holds."""
+
+UNJUST = ("length", "width", "nan")
+"""Faults that are answers, and wrong."""
 
 
 class ModelServer:
@@ -105,8 +118,8 @@ class ModelServer:
     ```
 
     It knows no keys and takes every model. Tokens are words; the instructions of a prompt that came before count as
-    cached. The dialect is seen by the end of the path: `/chat/completions`, `/messages`, `:generateContent`; and
-    `/embeddings`, as OpenAI has them.
+    cached. The dialect is seen by the end of the path: `/chat/completions`, `/messages`, `:generateContent`; and so are
+    those of embeddings and of rerankers: each vendor has a property with its `base_url`.
     """
 
     def __init__(
@@ -116,18 +129,28 @@ class ModelServer:
         latency: float | Callable[[SeenPrompt], float] = 0.0,
         embeddings: Embeddings = None,
         embedding_latency: float | Callable[[SeenTexts], float] = 0.0,
+        rankings: Rankings = None,
+        dimensions: int = DIMENSIONS,
     ) -> None:
-        """Nothing is opened before `start`; a latency is in seconds, for every answer or by its request."""
+        """Nothing is opened before `start`; a latency is in seconds, for every answer or by its request.
+
+        Args:
+            dimensions: of embeddings for which a request names none.
+        """
         self.seen: list[SeenPrompt] = []
         """Every prompt, in the order in which they came."""
         self.embedded: list[SeenTexts] = []
         """Every request for embeddings, in the order in which they came."""
+        self.ranked: list[SeenRanking] = []
+        """Every request for judgements, in the order in which they came."""
         self.left = 0
         """Streams whose readers went away before the end."""
         self.latency = latency
         self.embedding_latency = embedding_latency
         self._answer: Callable[[SeenPrompt], Answer] = _chooser(answers)
         self._embedding: Callable[[SeenTexts], Embedding] = _chooser(embeddings)
+        self._ranking: Callable[[SeenRanking], Embedding] = _chooser(rankings)
+        self._dimensions = dimensions
         self._came = threading.Condition()
         self._cached: set[str] = set()
         self._port = 0
@@ -163,6 +186,31 @@ class ModelServer:
         """The `base_url` for those who speak as Gemini does."""
         return f"{self.url}/v1beta"
 
+    @property
+    def ollama(self) -> str:
+        """The `base_url` for those who speak as Ollama does."""
+        return self.url
+
+    @property
+    def cohere(self) -> str:
+        """The `base_url` for those who speak as Cohere does."""
+        return f"{self.url}/v2"
+
+    @property
+    def voyage(self) -> str:
+        """The `base_url` for those who speak as Voyage does."""
+        return f"{self.url}/voyage/v1"
+
+    @property
+    def jina(self) -> str:
+        """The `base_url` for those who speak as Jina does."""
+        return f"{self.url}/v1"
+
+    @property
+    def tei(self) -> str:
+        """The `base_url` for those who speak as Text Embeddings Inference does."""
+        return self.url
+
     def answers(self, answers: Answers) -> None:
         """Answer like this from now on; a list begins at its beginning."""
         self._answer = _chooser(answers)
@@ -171,8 +219,12 @@ class ModelServer:
         """Give embeddings like this from now on; a list begins at its beginning."""
         self._embedding = _chooser(embeddings)
 
+    def rankings(self, rankings: Rankings) -> None:
+        """Give judgements like this from now on; a list begins at its beginning."""
+        self._ranking = _chooser(rankings)
+
     def wait_for(self, requests: int = 0, *, left: int = 0, timeout: float = 10.0) -> None:
-        """Block until so many requests came, of both kinds together, and so many readers of streams left.
+        """Block until so many requests came, of all kinds together, and so many readers of streams left.
 
         Raises:
             TimeoutError: they did not, in so many seconds.
@@ -217,7 +269,7 @@ class ModelServer:
             self._loop = self._thread = None
 
     def _count(self) -> int:
-        return len(self.seen) + len(self.embedded)
+        return len(self.seen) + len(self.embedded) + len(self.ranked)
 
     def _run(self, ready: threading.Event) -> None:
         try:
@@ -241,11 +293,15 @@ class ModelServer:
         await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if request.path.endswith(embeddings.PATH):
-            return await self._embed(request)
-        dialect = next((its for its in DIALECTS if request.path.endswith(its.path)), None)
-        if dialect is None:
-            return web.json_response({"error": {"message": f"nothing at {request.path}"}}, status=404)
+        if (embedding := embeddings.wire_of(request.path)) is not None:
+            return await self._embed(request, embedding)
+        if (ranking := rankings.wire_of(request.path)) is not None:
+            return await self._rank(request, ranking)
+        if (dialect := next((its for its in DIALECTS if request.path.endswith(its.path)), None)) is not None:
+            return await self._prompt(request, dialect)
+        return web.json_response({"error": {"message": f"nothing at {request.path}"}}, status=404)
+
+    async def _prompt(self, request: web.Request, dialect: Dialect) -> web.StreamResponse:
         try:
             prompt = _seen(dialect, request, await request.json())
         except (
@@ -261,27 +317,43 @@ class ModelServer:
         await asyncio.sleep(self.latency(prompt) if callable(self.latency) else self.latency)
         await self._open.wait()
         if isinstance(answer, Fault) and answer.kind not in ("length", "refusal"):
-            return await self._fail(request, dialect, answer)
+            return await self._fail(request, dialect.error, answer)
         if prompt.body.get("stream") and dialect.name == "openai" and not isinstance(answer, Fault):
             return await self._stream(request, prompt, answer)
         return web.json_response(self._reply(dialect, prompt, answer))
 
-    async def _embed(self, request: web.Request) -> web.StreamResponse:
-        openai = DIALECTS[0]
+    async def _embed(self, request: web.Request, wire: EmbeddingWire) -> web.StreamResponse:
         try:
-            asked = embeddings.understood(request.path_qs, _headers(request), await request.json())
+            asked = embeddings.understood(
+                wire, request.path_qs, _headers(request), await request.json(), dimensions=self._dimensions
+            )
         except ValueError as error:
-            return await self._fail(request, openai, Fault(status=400, message=str(error)))
+            return await self._fail(request, wire.error, Fault(status=400, message=str(error)))
         self._note(self.embedded, asked)
         fault, latency = self._embedding(asked), self.embedding_latency
         await asyncio.sleep(latency(asked) if callable(latency) else latency)
         await self._open.wait()
-        if fault is None or fault.kind == "length":
-            most = None if fault is None else len(asked.texts) - 1
-            return web.json_response(await embeddings.reply(asked, most=most))
+        if fault is None or fault.kind in UNJUST:
+            return web.json_response(await embeddings.reply(wire, asked, fault=_kind(fault)))
         if fault.kind == "refusal":
             fault = Fault(status=400, message=fault.message, code="content_filter")
-        return await self._fail(request, openai, fault)
+        return await self._fail(request, wire.error, fault)
+
+    async def _rank(self, request: web.Request, wire: RankingWire) -> web.StreamResponse:
+        def told(status: int, message: str, _: str | None) -> dict[str, Any]:
+            error: dict[str, Any] = wire.error(status, message)
+            return error
+
+        try:
+            asked = rankings.understood(wire, request.path_qs, _headers(request), await request.json())
+        except ValueError as error:
+            return await self._fail(request, told, Fault(status=400, message=str(error)))
+        self._note(self.ranked, asked)
+        fault = self._ranking(asked)
+        await self._open.wait()
+        if fault is None or fault.kind in UNJUST:
+            return web.json_response(await rankings.reply(wire, asked, fault=_kind(fault)))
+        return await self._fail(request, told, fault)
 
     def _note(self, seen: list[Seen], request: Seen) -> None:
         with self._came:
@@ -333,10 +405,12 @@ class ModelServer:
         self._cached.add(prompt.instructions)
         return instructions + content, known, len(text.split())
 
-    async def _fail(self, request: web.Request, dialect: Dialect, fault: Fault) -> web.StreamResponse:
+    async def _fail(
+        self, request: web.Request, error: Callable[[int, str, str | None], dict[str, Any]], fault: Fault
+    ) -> web.StreamResponse:
         if fault.kind == "status":
-            error = dialect.error(fault.status, fault.message, fault.code)
-            return web.json_response(error, status=fault.status, headers=fault.headers)
+            told = error(fault.status, fault.message, fault.code)
+            return web.json_response(told, status=fault.status, headers=fault.headers)
         if fault.kind == "garbage":
             return web.Response(text="<html>told to fail</html>", content_type="text/html")
         if fault.kind == "empty":
@@ -375,6 +449,10 @@ def _text(answer: str | Mapping[str, Any] | Said) -> str:
     if isinstance(answer, Said):
         return answer.text or "".join(answer.pieces)
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+
+
+def _kind(fault: Fault | None) -> str | None:
+    return None if fault is None else fault.kind
 
 
 def _event(data: str) -> bytes:

@@ -14,6 +14,7 @@ from perdure.engine.caching.coalesced import CoalescedEmbedder
 from perdure.engine.caching.insisting import Insisting
 from perdure.engine.caching.keys import digest, identity
 from perdure.engine.caching.layers import Form, Layered
+from perdure.engine.caching.queries import Queries
 from perdure.engine.caching.scores import CachedReranker, ScoreForm
 from perdure.engine.caching.sealed import Sealed
 from perdure.engine.caching.stored import StoredVectors
@@ -22,7 +23,7 @@ from perdure.engine.caching.vectors import CachedEmbedder, VectorForm
 from perdure.engine.indexes import Indexes
 from perdure.engine.recall import Recall
 from perdure.engine.words import ANALYZER_VERSION
-from perdure.ports import Embedder, InProcess, Reranker, Standing, Store, VectorCache
+from perdure.ports import Embedder, InProcess, QueryEmbedder, Reranker, Standing, Store, VectorCache
 from perdure.ports.caches import Cache, Caches
 from perdure.settings import CACHE_TTL, Settings
 from perdure.types import Partition
@@ -68,6 +69,8 @@ class Caching:
         """The one that was given: a doctor asks it and no cache."""
         self._judge = None if reranker is None else identity(reranker)
         self.embedder = None if embedder is None else self._embedder(embedder)
+        self.questions = self.embedder if embedder is None else self._questions(embedder)
+        """What embeds questions; for most embedders, the same."""
         self.reranker = None if reranker is None else self._reranker(reranker)
 
     def answers(self, indexes: Indexes, recall: Recall, clock: Callable[[], datetime]) -> Answers | None:
@@ -136,14 +139,25 @@ class Caching:
         told = {name: tally.told() for name, tally in self._tallies.items()}
         return {**told, "layers": {name: _known(size) for name, size in sizes.items()}}
 
-    def _embedder(self, embedder: Embedder) -> Embedder:
-        """Coalesced always; cached here, and elsewhere where that is quicker than to compute it."""
-        here, settings = isinstance(embedder, InProcess), self._settings
+    def _questions(self, embedder: Embedder) -> Embedder | None:
+        if not isinstance(embedder, QueryEmbedder):
+            return self.embedder
+        at_once = embedder.at_once if isinstance(embedder, InProcess) else None
+        return self._embedder(Queries(embedder), at_once=at_once)
+
+    def _embedder(self, embedder: Embedder, *, at_once: int | None = None) -> Embedder:
+        """Coalesced always; cached here, and elsewhere where that is quicker than to compute it.
+
+        Args:
+            at_once: calls that are computed here at the same time, where the embedder itself does not say so.
+        """
+        at_once = embedder.at_once if isinstance(embedder, InProcess) else at_once
+        here, settings = at_once is not None, self._settings
         coalesced = CoalescedEmbedder(
             embedder,
             most=LOCAL_BATCH if here else settings.batch_texts,
             wait=settings.batch_wait,
-            at_once=embedder.at_once if isinstance(embedder, InProcess) else 1,
+            at_once=at_once or 1,
         )
         shared: Cache[bytes] | None = None if here else self._shared
         if (
@@ -152,7 +166,9 @@ class Caching:
             and settings.vector_cache_bytes
             and isinstance(self._store, VectorCache)
         ):
-            shared = self._stored = StoredVectors(self._store, settings.tenant, settings.vector_cache_bytes)
+            if self._stored is None:
+                self._stored = StoredVectors(self._store, settings.tenant, settings.vector_cache_bytes)
+            shared = self._stored
         cache: Layered[NDArray[np.float32]] | None = self._layered(
             self._caches.vectors,
             shared,

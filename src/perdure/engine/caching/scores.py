@@ -9,6 +9,7 @@ from time import perf_counter
 from perdure.engine.caching.keys import digest, identity
 from perdure.engine.caching.layers import Layered
 from perdure.engine.caching.tally import Tally
+from perdure.engine.judging import believed
 from perdure.ports import Reranker
 from perdure.ports.caches import Key
 
@@ -60,7 +61,7 @@ class CachedReranker:
         self._identity = identity(reranker)
 
     async def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
-        """A relevance in 0..1 for each text; raises what the reranker raises."""
+        """A relevance in 0..1 for each text; raises what the reranker raises, and `Unavailable`."""
         began = perf_counter()
         keys = [self._key(query, text) for text in texts]
         found = await self._cache.get(keys)
@@ -71,7 +72,7 @@ class CachedReranker:
         made: dict[str, float] = {}
         if missing:
             scores = await self._reranker.rerank(query, list(missing))
-            made = {text: float(score) for text, score in zip(missing, scores, strict=True)}
+            made = dict(zip(missing, believed(scores, len(missing)), strict=True))
             places = list(missing.values())
             await self._cache.put([keys[p] for p in places], list(made.values()), [found[p] for p in places])
             self._tally.missed(perf_counter() - began, times=len(missing))

@@ -16,7 +16,7 @@ from perdure.ports import Delta, Space, Standing, Store
 from perdure.ports.derived import Cursor, Followed
 from perdure.types import Partition
 
-LEASE: Final = timedelta(seconds=30)
+LEASE: Final = timedelta(seconds=10)
 """So long nobody else tells the engine of a partition, should this process be heard of no more."""
 FIRST_REST: Final = 1.0
 """Seconds for which an engine is left alone after a failure; twice as long after each further one."""
@@ -112,10 +112,11 @@ class Follower:
 
     async def known(self, partition: Partition, head: int) -> int:
         """Up to which change the engine knows all, if it is not the head as far as this process has seen."""
-        if self._known.get(partition, 0) < head:
+        known = self._known.get(partition, 0)
+        if known < head:
             found = await self.behind(partition)
-            self._known[partition] = found[0].seq if found else head
-        return self._known[partition]
+            known = self._known[partition] = found[0].seq if found else head
+        return known
 
     async def aclose(self) -> None:
         """Give the engine's connections back."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final, Generic, Protocol, TypeVar
 
-from perdure.engine.caching.keys import digest
 from perdure.engine.embedding import read
 from perdure.ports import Delta, Space, Store
 from perdure.ports.derived import Derived, GraphEngine, Point, Stated, VectorEngine
@@ -121,7 +121,7 @@ def _stated(fact: Memory, relation: Relation) -> Stated:
 
 def vector_namespace(identity: str, model: str) -> str:
     """Where the vectors of a model are."""
-    return f"{identity}-{digest(model)[:12]}"
+    return f"{identity}-{blake2b(model.encode(), digest_size=6).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)

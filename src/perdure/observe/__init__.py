@@ -1,0 +1,1 @@
+"""What is known of how things go, and of what they cost."""

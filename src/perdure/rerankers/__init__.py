@@ -1,0 +1,1 @@
+"""Second opinions on a short list: one model a file."""
