@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from perdure.testing.chroma import ChromaServer
 from perdure.testing.qdrant import QdrantServer
-from perdure.testing.servers import RedisServer
+from perdure.testing.servers import PostgresServer, RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +33,18 @@ def falkordb_server() -> Iterator[RedisServer]:
 def qdrant_server() -> Iterator[QdrantServer]:
     """What speaks Qdrant's HTTP, for one test."""
     with QdrantServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chroma_server() -> Iterator[ChromaServer]:
+    """Chroma's own server, for all tests."""
+    with ChromaServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL for all tests; each store has a schema of its own in it."""
+    with PostgresServer() as server:
         yield server

@@ -134,8 +134,11 @@ VECTORS: Registry[VectorEngine] = Registry(
     built_in={
         "redis": "perdure.vectors.redis:RedisVectors",
         "qdrant": "perdure.vectors.qdrant:QdrantVectors",
+        "chroma": "perdure.vectors.chroma:ChromaVectors",
+        "pgvector": "perdure.vectors.pgvector:PostgresVectors",
+        "milvus": "perdure.vectors.milvus:MilvusVectors",
     },
-    extras={"redis": "redis", "qdrant": "qdrant"},
+    extras={"redis": "redis", "qdrant": "qdrant", "pgvector": "pgvector", "milvus": "milvus"},
 )
 GRAPHS: Registry[GraphEngine] = Registry(
     role="graph",

