@@ -48,3 +48,10 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL for all tests; each store has a schema of its own in it."""
     with PostgresServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def pgvector_server(postgres_server: PostgresServer) -> PostgresServer:
+    """The same with pgvector in its database."""
+    postgres_server.sql("CREATE EXTENSION vector")
+    return postgres_server

@@ -18,8 +18,9 @@ from perdure.testing.derived import (
     unit,
 )
 from perdure.testing.qdrant import QdrantServer
-from perdure.testing.servers import RedisServer
+from perdure.testing.servers import PostgresServer, RedisServer
 from perdure.vectors.chroma import ChromaVectors
+from perdure.vectors.pgvector import PostgresVectors
 from perdure.vectors.qdrant import QdrantVectors
 from perdure.vectors.redis import RedisVectors
 
@@ -96,6 +97,22 @@ class TestChromaVectorsInAFolder(VectorEngineConformance):
 
     def make(self) -> ChromaVectors:
         return ChromaVectors(path=self.path, timeout=PATIENCE)
+
+
+class TestPostgresVectors(VectorEngineConformance):
+    @pytest.fixture(autouse=True)
+    def server(self, pgvector_server: PostgresServer) -> None:
+        self.url = pgvector_server.url()
+
+    def make(self) -> PostgresVectors:
+        return PostgresVectors(url=self.url, password="perdure", timeout=PATIENCE)
+
+
+class TestPostgresVectorsByTheirIndex(TestPostgresVectors):
+    """No partition is small enough to be searched exactly."""
+
+    def make(self) -> PostgresVectors:
+        return PostgresVectors(url=self.url, hnsw=True, exact=0, timeout=PATIENCE)
 
 
 if QDRANT_URL := os.environ.get("QDRANT_URL"):
