@@ -51,14 +51,13 @@ _DELETE: Final = "DELETE FROM {table} WHERE owner = %s AND ord = ANY(%s::bigint[
 _FORGET: Final = "DELETE FROM {table} WHERE owner = %s"
 _INSERT: Final = "INSERT INTO {table} VALUES (%s, %s, %s, %s::real[]::vector)"
 _SIZE: Final = "SELECT count(*) FROM (SELECT FROM {table} WHERE owner = %s LIMIT %s) AS held"
-_EXACTLY: Final = (
-    "SELECT ord, max(-(vector <#> (SELECT %s::real[]::vector))) AS cosine FROM {table} WHERE owner = %s "
-    "AND (%s::bigint[] IS NULL OR ord = ANY(%s::bigint[])) GROUP BY ord ORDER BY cosine DESC, ord LIMIT %s"
+_NEAREST: Final = (
+    "SELECT ord, -(vector <#> (SELECT %s::real[]::vector)) AS cosine FROM {table} WHERE owner = %s "
+    "AND (%s::bigint[] IS NULL OR ord = ANY(%s::bigint[])) ORDER BY "
 )
-_BY_INDEX: Final = (
-    "SELECT ord, -(vector <#> (SELECT %s::real[]::vector)) FROM {table} WHERE owner = %s "
-    "AND (%s::bigint[] IS NULL OR ord = ANY(%s::bigint[])) ORDER BY vector <#> (SELECT %s::real[]::vector) LIMIT %s"
-)
+_EXACTLY: Final = _NEAREST + "cosine DESC LIMIT %s"
+"""Ordered by what no index is in order of."""
+_BY_INDEX: Final = _NEAREST + "vector <#> (SELECT %s::real[]::vector) LIMIT %s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,15 +173,16 @@ class PostgresVectors:
         whose, asked, wanted = owner(partition), Floats(vector), None if among is None else list(among)
 
         async def work(connection: Connection) -> list[Near]:
-            exactly = (self._sql(_EXACTLY), (asked, whose, wanted, wanted, limit))
-            if not self.hnsw or not await self._is_large(connection, whose):
-                [rows] = await self._asked(connection, exactly)
-                return [Near(int(ord_), float(cosine)) for ord_, cosine in rows]
+            indexed = self.hnsw and await self._is_large(connection, whose)
 
             async def ask(count: int) -> list[tuple[int, float]]:
-                by_index = (self._sql(_BY_INDEX), (asked, whose, wanted, wanted, asked, count))
-                async with connection.transaction():
-                    _, rows = await self._asked(connection, self._look_far(count), by_index)
+                if not indexed:
+                    exactly = (self._sql(_EXACTLY), (asked, whose, wanted, wanted, count))
+                    [rows] = await self._asked(connection, exactly)
+                else:
+                    by_index = (self._sql(_BY_INDEX), (asked, whose, wanted, wanted, asked, count))
+                    async with connection.transaction():
+                        _, rows = await self._asked(connection, self._look_far(count), by_index)
                 return [(int(ord_), float(cosine)) for ord_, cosine in rows]
 
             return await nearest_once(ask, limit=limit, most=_MOST)
