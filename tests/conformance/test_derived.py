@@ -20,6 +20,7 @@ from perdure.testing.derived import (
 from perdure.testing.qdrant import QdrantServer
 from perdure.testing.servers import PostgresServer, RedisServer
 from perdure.vectors.chroma import ChromaVectors
+from perdure.vectors.milvus import MilvusVectors
 from perdure.vectors.pgvector import PostgresVectors
 from perdure.vectors.qdrant import QdrantVectors
 from perdure.vectors.redis import RedisVectors
@@ -113,6 +114,26 @@ class TestPostgresVectorsByTheirIndex(TestPostgresVectors):
 
     def make(self) -> PostgresVectors:
         return PostgresVectors(url=self.url, hnsw=True, exact=0, timeout=PATIENCE)
+
+
+class TestMilvusVectorsInAFolder(VectorEngineConformance):
+    """Milvus Lite."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "milvus"
+
+    def make(self) -> MilvusVectors:
+        return MilvusVectors(path=self.path, timeout=PATIENCE)
+
+
+if MILVUS_URL := os.environ.get("MILVUS_URL"):
+
+    class TestMilvusVectorsOnAServer(VectorEngineConformance):
+        """A real one, named by MILVUS_URL (and MILVUS_TOKEN)."""
+
+        def make(self) -> MilvusVectors:
+            return MilvusVectors(url=MILVUS_URL, token=os.environ.get("MILVUS_TOKEN"), timeout=PATIENCE)
 
 
 if QDRANT_URL := os.environ.get("QDRANT_URL"):
