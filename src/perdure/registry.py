@@ -143,8 +143,11 @@ VECTORS: Registry[VectorEngine] = Registry(
 GRAPHS: Registry[GraphEngine] = Registry(
     role="graph",
     group="perdure.graphs",
-    built_in={"falkordb": "perdure.graphs.falkordb:FalkorGraph"},
-    extras={"falkordb": "redis"},
+    built_in={
+        "falkordb": "perdure.graphs.falkordb:FalkorGraph",
+        "neo4j": "perdure.graphs.neo4j:Neo4jGraph",
+    },
+    extras={"falkordb": "redis", "neo4j": "neo4j"},
 )
 
 

@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from perdure.errors import ConfigurationError, Unavailable
 from perdure.graphs.falkordb import FalkorGraph
+from perdure.graphs.neo4j import Neo4jGraph
+from perdure.testing.bolt import BoltServer
 from perdure.testing.chroma import ChromaServer
 from perdure.testing.derived import (
     ALICE,
@@ -152,6 +155,34 @@ class TestFalkorGraph(GraphEngineConformance):
 
     def make(self) -> FalkorGraph:
         return FalkorGraph(url=self.url, timeout=PATIENCE)
+
+
+class TestNeo4jGraph(GraphEngineConformance):
+    """Neo4j's own driver, over Bolt, to a server that has FalkorDB answer."""
+
+    @pytest.fixture(autouse=True)
+    def server(self, falkordb_server: RedisServer) -> Iterator[None]:
+        with BoltServer(redis_url=falkordb_server.url, graph="neo4j", password="hunter2") as bolt:
+            self.url = bolt.url
+            yield
+        falkordb_server.ask("UNLINK", "neo4j")
+
+    def make(self) -> Neo4jGraph:
+        return Neo4jGraph(url=self.url, password="hunter2", timeout=PATIENCE)
+
+
+if NEO4J_URL := os.environ.get("NEO4J_URL"):
+
+    class TestNeo4jGraphOnAServer(GraphEngineConformance):
+        """A real one, named by NEO4J_URL (and NEO4J_USERNAME, NEO4J_PASSWORD)."""
+
+        def make(self) -> Neo4jGraph:
+            return Neo4jGraph(
+                url=NEO4J_URL,
+                username=os.environ.get("NEO4J_USERNAME", "neo4j"),
+                password=os.environ.get("NEO4J_PASSWORD"),
+                timeout=PATIENCE,
+            )
 
 
 def test_redis_that_was_emptied_says_so_until_it_is_opened_again(redis_server: RedisServer) -> None:

@@ -56,6 +56,8 @@ class QdrantVectors:
     """For HTTP."""
     grpc_port: int = 6334
     """For gRPC."""
+    https: bool | None = None
+    """Whether `host` is asked by HTTPS; without it, where there is a key."""
     api_key: SecretStr | None = field(default=None, repr=False)
     """The key, where the server wants one."""
     path: Path | None = None
@@ -257,6 +259,7 @@ class QdrantVectors:
             port=self.port,
             grpc_port=self.grpc_port,
             prefer_grpc=self.prefer_grpc,
+            https=self.https,
             api_key=None if self.api_key is None else self.api_key.get_secret_value(),
             timeout=math.ceil(self.timeout),
             pool_size=self.connection_pool_size,
