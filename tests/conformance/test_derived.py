@@ -20,6 +20,7 @@ from perdure.testing.derived import (
     stated,
     unit,
 )
+from perdure.testing.milvus import MilvusServer
 from perdure.testing.qdrant import QdrantServer
 from perdure.testing.servers import PostgresServer, RedisServer
 from perdure.vectors.chroma import ChromaVectors
@@ -128,6 +129,22 @@ class TestMilvusVectorsInAFolder(VectorEngineConformance):
 
     def make(self) -> MilvusVectors:
         return MilvusVectors(path=self.path, timeout=PATIENCE)
+
+
+if os.environ.get("PERDURE_SOAK"):
+
+    class TestMilvusVectorsOnItsServer(VectorEngineConformance):
+        """Milvus's own server: making a collection takes it seconds."""
+
+        @pytest.fixture(autouse=True, scope="class")
+        @classmethod
+        def server(cls) -> Iterator[None]:
+            with MilvusServer() as server:
+                cls.url = server.url
+                yield
+
+        def make(self) -> MilvusVectors:
+            return MilvusVectors(url=self.url, timeout=PATIENCE)
 
 
 if MILVUS_URL := os.environ.get("MILVUS_URL"):

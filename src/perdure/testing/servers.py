@@ -146,9 +146,9 @@ class PostgresServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:  # decently: a crash leaves shared memory behind
+        if self._process is not None:  # not by a crash, which leaves shared memory behind
             self._signal(signal.SIGCONT)
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGQUIT)  # at once: nothing is to be kept
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(START)
         self.stop()
@@ -170,7 +170,6 @@ class PostgresServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
                 **_unprivileged(),
             )
         end = time.monotonic() + START
@@ -242,10 +241,15 @@ class PostgresServer:
         return self._log.read_text(errors="replace")[-2000:]
 
     def _signal(self, number: int) -> None:
-        """To it and to all processes that it has started: they are a group of their own."""
+        """To it, and then to all processes that it has started: it starts no more of them meanwhile."""
+        import psutil  # comes with the package
+
         assert self._process is not None
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+        with suppress(psutil.NoSuchProcess):
+            started = psutil.Process(self._process.pid).children(recursive=True)
+            for process in (psutil.Process(self._process.pid), *started):
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
 
     def _answers(self) -> bool:
         import psycopg

@@ -227,7 +227,7 @@ class MilvusVectors:
             raise lost(self.name)
 
     def _contents(self, client: MilvusClient, place: str) -> str:
-        told = client.describe_collection(place, timeout=self.timeout)
+        told: Any = client.describe_collection(place, timeout=self.timeout)
         return str(told["properties"][_CONTENTS])
 
     async def _insert(self, told: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeAlias, TypeVar
 
 from psycopg import ProgrammingError, errors, sql
 from psycopg.conninfo import conninfo_to_dict
@@ -122,9 +122,11 @@ class PostgresVectors:
     async def open(self, namespace: str, dimensions: int) -> str:
         """Make the table, if there is none; find the row that tells contents apart, or leave one."""
         place = self._named(namespace)
-        made = [_TABLE] + [_INDEX] * (self.hnsw and dimensions <= _INDEXED)
+        made = [_TABLE, *([_INDEX] if self.hnsw and dimensions <= _INDEXED else [])]
         index = place[:55] + "_hnsw"
-        options = sql.SQL(f"WITH (m = {int(self.m)}, ef_construction = {int(self.ef_construction)})")
+        options = sql.SQL("WITH (m = {}, ef_construction = {})").format(
+            sql.Literal(self.m), sql.Literal(self.ef_construction)
+        )
 
         async def work(connection: Connection) -> int:
             await self._extend(connection)
@@ -264,11 +266,11 @@ class PostgresVectors:
         try:
             return await connections.run(work)
         except PerdureError as error:
-            if getattr(error.__cause__, "sqlstate", None) in UNDEFINED:
+            if getattr(error.__cause__, "sqlstate", None) == UNDEFINED:
                 raise lost(self.name) from error
             raise
 
-    def _sql(self, statement: str, place: str | None = None) -> sql.Composed:
+    def _sql(self, statement: LiteralString, place: str | None = None) -> sql.Composed:
         return sql.SQL(statement).format(table=self._table(self._open.place if place is None else place))
 
     def _table(self, place: str) -> sql.Identifier:

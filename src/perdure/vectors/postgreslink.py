@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
-UNDEFINED: Final = frozenset({"42P01", "3F000"})
-"""There is no such table, or schema."""
+UNDEFINED: Final = "42P01"
+"""There is no such table."""
 _REAL: Final = 700
 """The number of the type `real` in every PostgreSQL."""
 _REALS: Final = 1021
-_MENDED: Final = ("28", "3D000", "42501", "42704", "42883")
-"""Codes of what waits for a configuration: no way in, no database, no right, no type or operator of the extension."""
+_MENDED: Final = ("28", "3D000", "3F000", "42501", "42704", "42883")
+"""Codes of what waits for a configuration: no way in, no database, schema or right, no type of the extension."""
 _REFUSALS: Final = (
     "authentication failed",
     "no password supplied",
@@ -149,7 +149,9 @@ def explained(error: Exception, name: str) -> PerdureError:
     """What an error means; of the server's own words only those about a refused connection, which hold no data."""
     state, said = getattr(error, "sqlstate", None) or "", str(error).strip().splitlines()
     if state.startswith(_MENDED):
-        return ConfigurationError(f"{name} refuses us ({state}): mend the user, its rights or the database")
+        return ConfigurationError(
+            f"{name} refuses us ({state}): mend the user, its rights, the database or the schema"
+        )
     if not state and said and any(words in said[-1] for words in _REFUSALS):
         return ConfigurationError(f"{name} refuses us ({said[-1][-200:]}): mend the configuration")
     return Unavailable(f"{name} cannot be had ({state or type(error).__name__})")
