@@ -46,6 +46,7 @@ PLAN = (
     Step(measure="proxy", rows=10_000, quick_rows=1_000, incumbent=False),
     Step(measure="two_processes"),
     Step(measure="cache", rows=5_000, quick_rows=1_000, calls=2_000, incumbent=False),
+    Step(measure="vectors", rows=20_000, quick_rows=5_000, incumbent=False),
 )
 
 

@@ -36,6 +36,7 @@ from bench.harness import (
     percentile,
     serve,
 )
+from bench.vectors import vectors
 from perdure import AsyncMemory, Config, Memory
 from perdure.assemble import parts
 from perdure.engine.learning.prompt import ask
@@ -513,5 +514,6 @@ if __name__ == "__main__":
             "proxy": proxy,
             "two_processes": two_processes,
             "cache": cache,
+            "vectors": vectors,
         }
     )

@@ -147,6 +147,11 @@ if os.environ.get("PERDURE_SOAK"):
             return MilvusVectors(url=self.url, timeout=PATIENCE)
 
 
+class TestMilvusVectorsByAnIndex(TestMilvusVectorsInAFolder):
+    def make(self) -> MilvusVectors:
+        return MilvusVectors(path=self.path, index_type="HNSW", timeout=PATIENCE)
+
+
 if MILVUS_URL := os.environ.get("MILVUS_URL"):
 
     class TestMilvusVectorsOnAServer(VectorEngineConformance):

@@ -74,8 +74,8 @@ class MilvusVectors:
     """Seconds that one call may take, connecting included; making a collection may take longer."""
     connections: int = 8
     """Calls at once: each has a thread."""
-    index_type: Index | None = None
-    """`FLAT` (exact), `HNSW` or `AUTOINDEX`; without it, `FLAT` in a folder and `HNSW` on a server."""
+    index_type: Index = "FLAT"
+    """`FLAT` (exact), `HNSW` or `AUTOINDEX`, which are quicker where there are millions, and may miss some."""
     m: int = 16
     """Links of a vector in `HNSW`."""
     ef_construction: int = 200
@@ -142,7 +142,7 @@ class MilvusVectors:
         wanted = [_filter(whose, part) for part in ([None] if among is None else in_parts(among, _NAMED))]
 
         async def ask(count: int) -> list[tuple[int, float]]:
-            parameters = {"params": {"ef": max(self.ef, count)} if self._kind == "HNSW" else {}}
+            parameters = {"params": {"ef": max(self.ef, count)} if self.index_type == "HNSW" else {}}
 
             def searched(client: MilvusClient) -> list[tuple[int, float]]:
                 found = [
@@ -207,14 +207,10 @@ class MilvusVectors:
 
     @property
     def _index(self) -> Any:
-        links = {"M": self.m, "efConstruction": self.ef_construction} if self._kind == "HNSW" else {}
+        links = {"M": self.m, "efConstruction": self.ef_construction} if self.index_type == "HNSW" else {}
         index = MilvusClient.prepare_index_params()
-        index.add_index("vector", index_type=self._kind, metric_type="IP", params=links)
+        index.add_index("vector", index_type=self.index_type, metric_type="IP", params=links)
         return index
-
-    @property
-    def _kind(self) -> Index:
-        return self.index_type or ("HNSW" if self.path is None else "FLAT")
 
     async def _check(self) -> None:
         """Be sure that the contents are those that were opened.
