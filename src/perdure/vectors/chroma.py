@@ -12,10 +12,10 @@ from urllib.parse import quote
 import numpy as np
 from pydantic import SecretStr
 
-from perdure.errors import MissingExtra
 from perdure.lanes import Lanes
 from perdure.ports.derived import Near, Point
 from perdure.types import Partition
+from perdure.vectors.chromafolder import FolderPlace
 from perdure.vectors.chromaplaces import Found, Missing, Place, ServerPlace
 from perdure.vectors.points import (
     Opened,
@@ -63,7 +63,7 @@ class ChromaVectors:
     """Whether `host` is asked by HTTPS."""
     api_key: SecretStr | None = field(default=None, repr=False)
     """The key, where the server wants one (`x-chroma-token`)."""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
     """More headers of every request; they are as secret as the key."""
     tenant: str = "default_tenant"
     """Chroma's tenant."""
@@ -77,7 +77,7 @@ class ChromaVectors:
     """Seconds that one call may take, connecting included."""
     connections: int = 10
     """At once, of one event loop."""
-    hnsw: Mapping[str, Any] = field(default_factory=dict)
+    hnsw: Mapping[str, Any] | None = None
     """Chroma's options of the index, over `ef_construction` 200, `ef_search` 1,000 and `max_neighbors` 32."""
 
     def __post_init__(self) -> None:
@@ -180,7 +180,7 @@ class ChromaVectors:
         await self._check()
         name = self._named(partition)
         if make:
-            found: Found | None = await self._place.make(name, {**_INDEX, **self.hnsw})
+            found: Found | None = await self._place.make(name, {**_INDEX, **(self.hnsw or {})})
         else:
             found = await self._place.find(name)
         if found is not None:
@@ -219,12 +219,6 @@ class ChromaVectors:
     @cached_property
     def _place(self) -> Place:
         if self.path is not None:
-            try:
-                from perdure.vectors.chromafolder import FolderPlace  # a server needs no package
-            except ModuleNotFoundError as error:
-                raise MissingExtra(
-                    "Chroma in a folder needs chromadb: pip install 'perdure[chroma]'"
-                ) from error
             return FolderPlace(name=self.name, path=self.path, timeout=self.timeout)
         root = f"{self._url.rstrip('/')}/api/v2/tenants/{quote(self.tenant)}/databases/{quote(self.database)}"
         return ServerPlace(name=self.name, root=root, lanes=self._lanes)
@@ -242,5 +236,5 @@ class ChromaVectors:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self.connections),
             timeout=aiohttp.ClientTimeout(total=self.timeout),
-            headers={**self.headers, **key},
+            headers={**(self.headers or {}), **key},
         )

@@ -7,11 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chromadb import PersistentClient
-from chromadb.config import Settings
-from chromadb.errors import ChromaError, NotFoundError
-
-from perdure.errors import Unavailable
+from perdure.errors import MissingExtra, Unavailable
 from perdure.vectors.chromaplaces import Found, Missing, Options, Where, refused, scored
 from perdure.vectors.folders import Folder
 
@@ -99,16 +95,29 @@ class FolderPlace:
     async def _run(self, question: Callable[[ClientAPI], T]) -> T:
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._folder.run(question)
+                return await self._folder.run(lambda client: self._answered(client, question))
+        except (OSError, ValueError, RuntimeError) as error:
+            raise Unavailable(f"{self._name} cannot be had ({type(error).__name__})") from error
+
+    def _answered(self, client: ClientAPI, question: Callable[[ClientAPI], T]) -> T:
+        """In the folder's thread."""
+        from chromadb.errors import ChromaError, NotFoundError
+
+        try:
+            return question(client)
         except NotFoundError as error:
             raise Missing from error
         except ChromaError as error:
             raise refused(self._name, error.code()) from error
-        except (OSError, ValueError, RuntimeError) as error:
-            raise Unavailable(f"{self._name} cannot be had ({type(error).__name__})") from error
 
 
 def _opened(path: str) -> ClientAPI:
+    """A client; the package is loaded in the folder's thread, as that takes a second."""
+    try:
+        from chromadb import PersistentClient
+        from chromadb.config import Settings
+    except ModuleNotFoundError as error:
+        raise MissingExtra("Chroma in a folder needs chromadb: pip install 'perdure[chroma]'") from error
     return PersistentClient(path, settings=Settings(anonymized_telemetry=False))
 
 

@@ -72,7 +72,7 @@ class QdrantVectors:
     """Connections at once, of one event loop."""
     on_disk: bool = False
     """Keep vectors on disk, and in memory what is needed of them."""
-    hnsw_config: Mapping[str, Any] = field(default_factory=dict)
+    hnsw_config: Mapping[str, Any] | None = None
     """Qdrant's options of its index, as `m`, `payload_m`, `ef_construct`; without them, one of 16 links an owner."""
     quantization_config: Mapping[str, Any] | None = None
     """Qdrant's options for smaller vectors beside the exact ones, as `{"scalar": {"type": "int8"}}`."""
@@ -273,7 +273,7 @@ class QdrantVectors:
     @cached_property
     def _hnsw(self) -> models.HnswConfigDiff:
         valid: models.HnswConfigDiff = _valid(
-            models.HnswConfigDiff, {**_TENANTS, **self.hnsw_config}, "hnsw_config"
+            models.HnswConfigDiff, {**_TENANTS, **(self.hnsw_config or {})}, "hnsw_config"
         )
         return valid
 
