@@ -79,6 +79,15 @@ class TestQdrantVectorsOverHttp(VectorEngineConformance):
         return QdrantVectors(url=self.url, timeout=PATIENCE)
 
 
+class TestQdrantVectorsOverGrpc(VectorEngineConformance):
+    @pytest.fixture(autouse=True)
+    def server(self, qdrant_server: QdrantServer) -> None:
+        self.url, self.port = qdrant_server.url, qdrant_server.grpc_port
+
+    def make(self) -> QdrantVectors:
+        return QdrantVectors(url=self.url, grpc_port=self.port, prefer_grpc=True, timeout=PATIENCE)
+
+
 class TestQdrantVectorsByTheirIndex(TestQdrantVectorsOverHttp):
     """No partition is small enough to be searched exactly."""
 

@@ -39,6 +39,8 @@ class QdrantServer:
         self.api_key: str | None = None
         """The key that it wants."""
         self._port = 0
+        self.grpc_port = 0
+        """For gRPC, which it always answers."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._ended: asyncio.Event | None = None
@@ -87,13 +89,16 @@ class QdrantServer:
         from aiohttp import web
         from qdrant_client.local.async_qdrant_local import AsyncQdrantLocal
 
+        from perdure.testing.qdrantgrpc import serve
+
         self._loop, self._ended, self._answering = (
             asyncio.get_running_loop(),
             asyncio.Event(),
             asyncio.Event(),
         )
         self._answering.set()
-        answers = _Answers(AsyncQdrantLocal(":memory:"))
+        local = AsyncQdrantLocal(":memory:")
+        answers = _Answers(local)
         app = web.Application(client_max_size=1 << 25)
 
         async def handle(request: web.Request) -> web.Response:
@@ -105,8 +110,10 @@ class QdrantServer:
         site = web.TCPSite(runner, "127.0.0.1", self._port)
         await site.start()
         self._port = runner.addresses[0][1]
+        beside, self.grpc_port = await serve(local, self.grpc_port)
         ready.set()
         await self._ended.wait()
+        await beside.stop(grace=None)
         await runner.cleanup()
 
     async def _handle(self, request: web.Request, answers: _Answers) -> web.Response:

@@ -122,7 +122,7 @@ class PostgresVectors:
     async def open(self, namespace: str, dimensions: int) -> str:
         """Make the table, if there is none; find the row that tells contents apart, or leave one."""
         place = self._named(namespace)
-        made = [_TABLE, *([_INDEX] if self.hnsw and dimensions <= _INDEXED else [])]
+        made = (_TABLE, _INDEX) if self.hnsw and dimensions <= _INDEXED else (_TABLE,)
         index = place[:55] + "_hnsw"
         options = sql.SQL("WITH (m = {}, ef_construction = {})").format(
             sql.Literal(self.m), sql.Literal(self.ef_construction)
