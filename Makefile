@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS ?= tests
+JOBS ?= 2
 
 .PHONY: help demo test check model soak bench docs lock build clean
 
@@ -18,7 +19,7 @@ demo: $(STAMP) model ## Install, prepare the local model, and watch it remember
 	@$(BIN)/perdure demo
 
 test: $(STAMP) model ## Run all tests, with all that they need
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 check: $(STAMP) model ## Lint, types, architecture, documentation
 	$(BIN)/ruff check .

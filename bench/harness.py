@@ -165,18 +165,27 @@ async def loop_lag() -> AsyncIterator[list[float]]:
         watcher.cancel()
 
 
-async def in_waves(wave: Callable[[], Awaitable[object]], *, waves: int = 5) -> Figures:
+async def in_waves(wave: Callable[[], Awaitable[object]], *, waves: int = 5, prefix: str = "") -> Figures:
     """How long a wave of concurrent calls takes, and how late the loop is during all of the waves."""
     async with loop_lag() as late:
         took = await each_ms([wave] * waves)
     return {
-        "concurrent_s": median(took) / 1000,
-        "lag_p99_ms": percentile(late, 0.99),
-        "lag_max_ms": max(late),
+        f"{prefix}concurrent_s": median(took) / 1000,
+        f"{prefix}lag_p99_ms": percentile(late, 0.99),
+        f"{prefix}lag_max_ms": max(late),
     }
 
 
 def peak_mb() -> float:
     """The most physical memory that this process ever held (VmHWM), in MB."""
+    return _status_mb("VmHWM")
+
+
+def resident_mb() -> float:
+    """The physical memory that this process holds (VmRSS), in MB."""
+    return _status_mb("VmRSS")
+
+
+def _status_mb(name: str) -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024

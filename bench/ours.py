@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import workload
+from bench.beside import engines
 from bench.caches import cache
 from bench.fake_openai import fake_openai
+from bench.flow import burst, metrics, over_http, pressure
 from bench.harness import (
     Figures,
     Job,
@@ -36,6 +38,7 @@ from bench.harness import (
     percentile,
     serve,
 )
+from bench.postgres import postgres
 from bench.vectors import vectors
 from perdure import AsyncMemory, Config, Memory
 from perdure.assemble import parts
@@ -510,10 +513,16 @@ if __name__ == "__main__":
             "deletion": deletion,
             "scope": scope,
             "concurrent": concurrent,
+            "over_http": over_http,
+            "burst": burst,
+            "pressure": pressure,
+            "metrics": metrics,
             "learn": learn,
             "proxy": proxy,
             "two_processes": two_processes,
             "cache": cache,
             "vectors": vectors,
+            "postgres": postgres,
+            "engines": engines,
         }
     )

@@ -64,6 +64,25 @@ LINES = {
     ),
     "lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
     "lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "http_concurrent_s": Line(
+        title="200 concurrent searches, embedder 20 ms over HTTP, {rows:,} rows", unit="s", target=0.3
+    ),
+    "http_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
+    "http_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "burst_s": Line(title="2,000 concurrent verbatim adds, of 100 users", unit="s"),
+    "burst_kept": Line(
+        title="of them there after closing and opening again", unit="", target="2,000 of 2,000"
+    ),
+    "burst_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
+    "burst_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "waiting_mb": Line(title="10,000 searches waiting for an embedder: memory that they hold", unit="MB"),
+    "refused_us": Line(title="one more search, refused, p50", unit="us", target=10),
+    "metrics_times": Line(
+        title="search of {rows:,} rows over 100 users with metrics, in times of one without",
+        unit="",
+        target=1.03,
+    ),
+    "metrics_collect_ms": Line(title="all figures collected, as text", unit="ms"),
     "learn_ms": Line(
         title="add with facts, LLM 300 ms, embedder 20 ms: overhead for 1 message, p50", unit="ms", target=4
     ),
@@ -71,6 +90,10 @@ LINES = {
     "learn_at_once_s": Line(title="200 such adds at once, of 200 users", unit="s", target=0.8),
     "learn_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
     "learn_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "engines_ms": Line(
+        title="add beside a vector engine of 200 ms and a graph engine of 150 ms, p50", unit="ms", target=210
+    ),
+    "engines_more_ms": Line(title="what that is more than with neither", unit="ms", target=205),
     "cache_hit_rate": Line(
         title="1,000 users by Zipf's law, 3 questions each, 5 % writes: searches answered from a cache",
         unit="",
@@ -84,6 +107,20 @@ LINES = {
     "cache_redis_miss_times": Line(
         title="any other search beside a Redis, in times of what it takes without", unit=""
     ),
+    "postgres_raw_ms": Line(
+        title="floor: the rows of one add sent raw to PostgreSQL, pipelined, one transaction, p50", unit="ms"
+    ),
+    "postgres_add_ms": Line(title="one add committed by the PostgreSQL store, p50", unit="ms"),
+    "postgres_add_times": Line(title="the same in times of the floor", unit="", target=2),
+    "postgres_adds_ms": Line(title="200 adds at once, of one user or of 200", unit="ms"),
+    "postgres_adds_times": Line(
+        title="the same in times of all their rows sent raw in one transaction", unit="", target=2
+    ),
+    "postgres_search_ms": Line(
+        title="PostgreSQL: scoped search of {rows:,} rows over 100 users, warm, p50", unit="ms", target=4
+    ),
+    "postgres_scope_ms": Line(title="PostgreSQL: search in one scope of {rows:,}, warm, p50", unit="ms"),
+    "postgres_touch_ms": Line(title="PostgreSQL: first search in one scope of {rows:,}", unit="ms"),
     "first_word_ms": Line(
         title="floor: first word of a streamed answer from a server at 0 ms, p50", unit="ms"
     ),

@@ -58,6 +58,13 @@ def sqlite() -> str:
     return _options(SqliteStore)
 
 
+def postgres() -> str:
+    """The options of the PostgreSQL store."""
+    from perdure.stores.postgres import PostgresStore
+
+    return _options(PostgresStore)
+
+
 def local() -> str:
     """The options of the local embedder."""
     from perdure.embedders.local import LocalEmbedder
@@ -198,6 +205,7 @@ def leaves() -> Iterator[tuple[str, Any]]:
 SECTIONS: Final[Mapping[str, Callable[[], str]]] = {
     "settings": settings,
     "sqlite": sqlite,
+    "postgres": postgres,
     "local": local,
     "models": models,
     "embedders": embedders,

@@ -1,12 +1,45 @@
-"""What the tests of several rooms share: servers."""
+"""What the tests of several rooms share: servers, and a watch over every event loop."""
 
 from collections.abc import Iterator
 
 import pytest
+from tests import loops
 
 from perdure.testing.chroma import ChromaServer
 from perdure.testing.qdrant import QdrantServer
 from perdure.testing.servers import PostgresServer, RedisServer
+
+DEBUGGED = frozenset(
+    f"test_{name}"
+    for name in (
+        "background",
+        "blocking",
+        "calls",
+        "coalesced",
+        "flow",
+        "gather",
+        "opening",
+        "sqlite_workers",
+        "turns",
+    )
+)
+"""Files whose loops run in asyncio's debug mode: those about loops. It takes half as long again."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _watched() -> Iterator[None]:
+    with loops.watched():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test fails in which our code has held a loop, whoever has swallowed the error."""
+    if request.path.stem in DEBUGGED:
+        monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+    loops.found.clear()
+    yield
+    assert not loops.found, f"a call that blocks was made on an event loop: {loops.found[0]}"
 
 
 @pytest.fixture(scope="session")
@@ -53,5 +86,5 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def pgvector_server(postgres_server: PostgresServer) -> PostgresServer:
     """The same with pgvector in its database."""
-    postgres_server.sql("CREATE EXTENSION vector")
+    postgres_server.sql("CREATE EXTENSION IF NOT EXISTS vector")
     return postgres_server

@@ -18,18 +18,18 @@ import perdure
 SOURCE = Path(perdure.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
 
-VALUES = {"arguments", "errors", "filters", "ids", "moments", "options", "settings", "types"}
+VALUES = {"arguments", "errors", "filters", "ids", "load", "moments", "options", "settings", "types"}
 """Frozen values and pure functions: these import nothing but each other."""
 
 ALLOWED: dict[str, set[str]] = {
     # a room: the rooms that it may import, from the innermost outwards
     **dict.fromkeys(VALUES, VALUES),
     "ports": VALUES,
-    "threads": {"errors"},
     "lanes": {"errors"},  # a client an event loop
+    "threads": {"errors", "load"},
     "onnx": set(),
     "engine": VALUES | {"ports", "threads"},  # never a provider
-    "stores": VALUES | {"ports"},  # a provider: never the engine, never another kind of provider
+    "stores": VALUES | {"ports", "threads"},  # a provider: never the engine, never another kind of provider
     "embedders": VALUES | {"ports", "threads", "http", "onnx"},
     "rerankers": VALUES | {"ports", "threads", "http", "onnx"},
     "llms": VALUES | {"ports", "http"},
@@ -44,15 +44,16 @@ ALLOWED: dict[str, set[str]] = {
     "blocking": {"errors"},
     "memory": VALUES | {"assemble", "blocking", "config", "engine", "ports"},
     "testing": VALUES | {"ports", "stores"},
-    "observe": VALUES,
     "evaluate": VALUES,
+    "migrate": VALUES | {"assemble", "config", "engine", "options", "ports", "registry"},
+    "observe": VALUES,  # sees an engine by what it tells of itself
     "transcripts": VALUES | {"engine"},
     "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},
     # of the engine, how memories in a prompt are recognised; all else by the verbs
     "compat": VALUES | {"config", "memory", "proxy"},
     "__main__": {"cli"},
     "cli": VALUES
-    | {"assemble", "config", "engine", "evaluate", "memory", "perdure", "stores", "transcripts"},
+    | {"assemble", "config", "engine", "evaluate", "memory", "migrate", "perdure", "stores", "transcripts"},
     # of the stores, what is done to a file that no memory has open: putting a backup in its place
     "perdure": VALUES | {"compat", "config", "memory"},  # the package itself: public names, loaded lazily
 }

@@ -47,6 +47,18 @@ def blocking(
     return call
 
 
+def direct(
+    method: Callable[Concatenate[A_co, P], R],
+) -> Callable[Concatenate[Blocking[A_co], P], R]:
+    """The twin of a method that waits for nothing, and may be called from any thread: it is called in the caller's."""
+
+    @functools.wraps(method)
+    def call(self: Blocking[A_co], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(self._bind()[1], *args, **kwargs)
+
+    return call
+
+
 def iterating(
     method: Callable[Concatenate[A_co, P], AsyncIterator[R]],
 ) -> Callable[Concatenate[Blocking[A_co], P], Iterator[R]]:

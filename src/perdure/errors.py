@@ -13,6 +13,7 @@ PerdureError
 │       └── ContentRefused  a model or its content filter declines these words; nothing else is wrong
 ├── Unavailable             try again later; nothing was lost
 │   ├── StoreBusy           another process held the lock for too long       (also a TimeoutError)
+│   ├── Overloaded          too many calls are in flight; `retry_after` has the seconds to wait
 │   └── Closed              this memory was closed; open another
 ├── Conflict                somebody else changed the same memory first; read again, then retry
 └── StoreError              look after the store
@@ -83,6 +84,15 @@ class Unavailable(PerdureError):
 
 class StoreBusy(Unavailable, TimeoutError):
     """Another process held the store's lock for longer than the time-out."""
+
+
+class Overloaded(Unavailable):
+    """Too many calls are in flight: nothing of this one was done."""
+
+    def __init__(self, message: str = "", *, retry_after: float = 1.0) -> None:
+        """Take what to say, and the seconds after which there should be room again."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Closed(Unavailable):

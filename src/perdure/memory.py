@@ -7,7 +7,7 @@ from os import PathLike
 from typing import Any, NoReturn, Self
 
 from perdure.assemble import parts
-from perdure.blocking import Blocking, blocking, drawing, iterating
+from perdure.blocking import Blocking, blocking, direct, drawing, iterating
 from perdure.config import Config
 from perdure.engine.memory import Engine
 from perdure.errors import InvalidInput
@@ -103,6 +103,8 @@ class Memory(Blocking[AsyncMemory]):
     reset = blocking(AsyncMemory.reset)
     backup = blocking(AsyncMemory.backup)
     stats = blocking(AsyncMemory.stats)
+    live_stats = direct(AsyncMemory.live_stats)
+    watch = direct(AsyncMemory.watch)
     doctor = blocking(AsyncMemory.doctor)
     clean = blocking(AsyncMemory.clean)
     reindex = blocking(AsyncMemory.reindex)

@@ -82,7 +82,12 @@ class Registry(Generic[T]):
 STORES: Registry[Store] = Registry(
     role="store",
     group="perdure.stores",
-    built_in={"sqlite": "perdure.stores.sqlite:SqliteStore", "memory": "perdure.stores.memory:InMemoryStore"},
+    built_in={
+        "sqlite": "perdure.stores.sqlite:SqliteStore",
+        "postgres": "perdure.stores.postgres:PostgresStore",
+        "memory": "perdure.stores.memory:InMemoryStore",
+    },
+    extras={"postgres": "postgres"},
 )
 EMBEDDERS: Registry[Embedder] = Registry(
     role="embedder",

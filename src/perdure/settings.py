@@ -66,6 +66,8 @@ class Settings:
     """What a language model is told besides our own instructions, for every add."""
     max_facts: int = 50
     """Facts of one answer of a language model; the rest is dropped, and said so."""
+    calls_at_once: int = 10_000
+    """So many calls are in flight at once; further ones are refused (`Overloaded`) before anything is done."""
     background: bool = True
     """Do what is pending behind the callers' backs, in this process; False leaves it to `perdure worker`."""
     jobs_at_once: int = 32
@@ -117,6 +119,7 @@ class Settings:
                 "max_query_bytes",
                 "index_bytes",
                 "max_facts",
+                "calls_at_once",
                 "jobs_at_once",
                 "job_attempts",
                 "workers",

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from perdure.errors import Closed
+from perdure.load import Load
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +34,7 @@ class Threads:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._closed = False
+        self._running: set[Job] = set()
         _OPEN.add(self)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
@@ -42,13 +44,19 @@ class Threads:
             Closed: after `close`.
         """
         future: Future[R] = Future()
+        running = self._running  # adding to a set and taking from it are atomic
 
         def job() -> None:
             if future.set_running_or_notify_cancel():
+                running.add(job)
                 try:
-                    future.set_result(function(*args, **kwargs))
+                    result = function(*args, **kwargs)
                 except BaseException as error:  # noqa: BLE001  # it belongs to those who wait
+                    running.discard(job)
                     future.set_exception(error)
+                else:
+                    running.discard(job)
+                    future.set_result(result)
 
         with self._lock:
             if self._closed:
@@ -60,6 +68,10 @@ class Threads:
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """What the function returns; raises as `submit` does."""
         return await asyncio.wrap_future(self.submit(function, *args, **kwargs))
+
+    def load(self) -> Load:
+        """How busy the threads are, in jobs."""
+        return Load(running=len(self._running), bound=len(self._names), waiting=self._queue.qsize())
 
     def close(self, last: Job | None = None) -> None:
         """End the threads when they have done what was submitted, and `last` after it; without threads, nothing."""

@@ -1,6 +1,7 @@
 """Each engine beside the store keeps every promise of its port."""
 
 import asyncio
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,8 +82,10 @@ class TestQdrantVectorsOverHttp(VectorEngineConformance):
 
 class TestQdrantVectorsOverGrpc(VectorEngineConformance):
     @pytest.fixture(autouse=True)
-    def server(self, qdrant_server: QdrantServer) -> None:
+    def server(self, qdrant_server: QdrantServer) -> Iterator[None]:
         self.url, self.port = qdrant_server.url, qdrant_server.grpc_port
+        yield
+        gc.collect()  # gRPC takes a lock where its channels are collected: not on a loop that is watched
 
     def make(self) -> QdrantVectors:
         return QdrantVectors(url=self.url, grpc_port=self.port, prefer_grpc=True, timeout=PATIENCE)

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-import numpy as np
+from tests.faults.agreement import engines_agree
 
 from perdure.caches.memory import MemoryCache
 from perdure.caches.redis import RedisCache
-from perdure.engine.derived.telling import vector_namespace
 from perdure.engine.memory import Engine
 from perdure.errors import Conflict, NotFound, Unavailable
 from perdure.graphs.falkordb import FalkorGraph
@@ -41,6 +40,7 @@ FAULTS: Final = (
     Fault("empty"),
     Fault("refusal"),
 )
+DIMENSIONS: Final = 48
 PATIENCE: Final = 60.0
 ALIVE, GONE = "alive", "gone"
 
@@ -68,7 +68,7 @@ class FlakyEmbedder(HashEmbedder):
     model = "flaky/1"
 
     def __init__(self, weather: Weather) -> None:
-        super().__init__(dimensions=48)
+        super().__init__(dimensions=DIMENSIONS)
         object.__setattr__(self, "weather", weather)
 
     async def embed(self, texts: Sequence[str]) -> Any:
@@ -156,7 +156,13 @@ class Campaign:
             await self.settle()
             for item in self.items:
                 await self.check(item)
-            await self.engines_agree()
+            await engines_agree(
+                self.path,
+                url=self.redis.url,
+                tenants=TENANTS,
+                model=FlakyEmbedder.model,
+                dimensions=DIMENSIONS,
+            )
         finally:
             for engine in self.engines.values():
                 await engine.close()
@@ -338,26 +344,6 @@ class Campaign:
         self.compare(item, await self.search(item.tenant, next(iter(item.said)), item.user) if listed else [])
         if item.learns and item.may_be == {ALIVE}:
             assert any(text.startswith("Known is") for text in listed), f"nothing was learned: {item}"
-
-    async def engines_agree(self) -> None:
-        """What stands beside the store holds what is current, and nothing else."""
-        vectors, graph = (kind(url=self.redis.url, timeout=PATIENCE) for kind in (RedisVectors, FalkorGraph))
-        store = SqliteStore(path=self.path)
-        await store.open(None)
-        identity = await store.identity()
-        await vectors.open(vector_namespace(identity, FlakyEmbedder.model), 48)
-        await graph.open(identity, 0)
-        for tenant in TENANTS:
-            for partition in await store.partitions(tenant):
-                rows = (await store.load(partition)).rows
-                question = np.ones(48, np.float32) / np.float32(48**0.5)
-                near = await vectors.nearest(partition, question, limit=100_000, among=None)
-                assert {one.ord for one in near} == {row.ord for row in rows if row.vectors}
-                facts = await store.read(partition, [row.ord for row in rows if row.place is None])
-                stated = await graph.around(partition, ["ann"], depth=1, limit=100_000)
-                assert set(stated) == {fact.ord for fact in facts if fact.relations}
-        for closing_ in (vectors, graph, store):
-            await closing_.aclose()
 
     def nothing_erased_is_left(self) -> None:
         """No file and no server holds a word of it."""

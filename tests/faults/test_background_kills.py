@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from perdure.testing.models import ModelServer
 PROCESS = Path(__file__).with_name("background_process.py")
 KILLS = 1_000 if os.environ.get("PERDURE_SOAK") else 50
 ROLES = ("work", "work", "add", "both")
+ADDS = ("add", "both")
 SETTLED = 120
 
 
@@ -39,38 +42,64 @@ def learned(seen: Any) -> dict[str, Any]:
 class Processes:
     """Some processes at work on one store."""
 
-    def __init__(self, path: Path, url: str) -> None:
-        self.path = path
+    def __init__(self, folder: Path, url: str, pick: random.Random) -> None:
+        self.folder = folder
         self.url = url
-        self.acknowledged: list[tuple[str, str]] = []
+        self.pick = pick
         self.started = 0
+        command = [sys.executable, str(PROCESS)]
+        self.parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.running = [self._start(role) for role in ROLES]
 
-    def _start(self, role: str) -> tuple[str, subprocess.Popen[str]]:
+    def _start(self, role: str) -> tuple[str, int, Path]:
         self.started += 1
-        command = [sys.executable, str(PROCESS), role, str(self.path), self.url, f"p{self.started}"]
-        return role, subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        told = self.folder / f"p{self.started}"
+        told.touch()
+        assert self.parent.stdin is not None
+        assert self.parent.stdout is not None
+        print(role, self.folder / "memory.db", self.url, told, sep="\t", file=self.parent.stdin, flush=True)
+        return role, int(self.parent.stdout.readline()), told
 
     def kill(self, place: int, *, again: bool = True) -> None:
-        role, process = self.running[place]
-        process.kill()
-        told, _ = process.communicate()
-        whole = told[: told.rfind("\n") + 1]  # the last line may have been cut
-        self.acknowledged += [tuple(line.split("\t")) for line in whole.splitlines()]
+        """At any moment, but one that adds not before it has added something."""
+        role, process, told = self.running[place]
+        end = time.monotonic() + SETTLED
+        while role in ADDS and not told.stat().st_size and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(self.pick.uniform(0, 0.2))
+        os.kill(process, signal.SIGKILL)
         if again:
             self.running[place] = self._start(role)
+
+    def end(self) -> None:
+        assert self.parent.stdin is not None
+        for _, process, _ in self.running:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.parent.stdin.close()
+        assert self.parent.stdout is not None
+        self.parent.stdout.close()
+        self.parent.wait()
+
+    @property
+    def acknowledged(self) -> list[tuple[str, ...]]:
+        """What all of them have told, without a last line that was cut."""
+        told = [one.read_text() for one in self.folder.glob("p*")]
+        return [
+            tuple(line.split("\t")) for text in told for line in text[: text.rfind("\n") + 1].splitlines()
+        ]
 
 
 def test_what_was_acknowledged_is_learned_once_and_in_order_whoever_is_killed(tmp_path: Path) -> None:
     pick = random.Random(KILLS)
     path = tmp_path / "memory.db"
     with ModelServer(learned, latency=0.02) as server:
-        processes = Processes(path, server.openai)
-        for _ in range(KILLS):
-            time.sleep(pick.uniform(0.05, 0.6))
-            processes.kill(pick.randrange(len(ROLES)))
-        for place in range(len(ROLES)):
-            processes.kill(place, again=False)
+        processes = Processes(tmp_path, server.openai, pick)
+        try:
+            for _ in range(KILLS):
+                processes.kill(pick.randrange(len(ROLES)))
+        finally:
+            processes.end()
         llm = {"provider": "openai", "model": "m", "base_url": server.openai, "retries": 0}
         config = {"path": str(path), "embedder": "hash", "llm": llm}
         with Memory({**config, "settings": {"lease": 1.0}}) as memory:
@@ -86,8 +115,9 @@ def test_what_was_acknowledged_is_learned_once_and_in_order_whoever_is_killed(tm
     known = Counter(
         (user, one["memory"].removeprefix("Known: ")) for user, found in held.items() for one in found
     )
-    assert len(processes.acknowledged) > KILLS  # there was something to lose
-    assert set(processes.acknowledged) <= set(known)
+    acknowledged = processes.acknowledged
+    assert len(acknowledged) > KILLS  # there was something to lose
+    assert set(acknowledged) <= set(known)
     assert max(known.values()) == 1
     for found in held.values():
         for name in {one["memory"].split()[1] for one in found}:

@@ -191,11 +191,12 @@ def test_an_engine_that_cannot_be_had_delays_nobody_and_is_told_later(trouble, m
                 spoil()
                 added = [await memory.add(text, user_id="ann") for text in TEXTS[1:]]
                 assert [one["receipt"]["stored"] for one in added] == [1] * 4
-                [pending] = added[0]["receipt"]["pending"]
-                assert pending.startswith("vectors in Redis at 127.0.0.1")
+                pending = added[0]["receipt"]["pending"]
+                assert all(one.startswith("vectors in Redis at 127.0.0.1") for one in pending)
                 told = await memory.search("Is there choir on Mondays?", user_id="ann")
                 assert told["results"][0]["memory"] == TEXTS[3]
                 if trouble != "is another":  # then it may have been told again already
+                    assert len(pending) == 1
                     assert told["notes"][0].startswith("found without vectors: ")
                 mend()
                 await memory.flush(timeout=SOON)
@@ -433,6 +434,8 @@ def test_engines_are_configured_by_name(falkordb_server, tmp_path):
         async with AsyncMemory(config) as memory:
             await memory.add("tea", user_id="ann")
             assert await behind(memory) == {"vectors": 0, "graph": 0}
+            queues = memory.live_stats()["queues"]
+            assert {queues[name]["bound"] for name in ("vectors.told", "graph.told")} == {8}
         with pytest.raises(ConfigurationError, match="no embedder"):
             AsyncMemory({**config, "embedder": None})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import sys
 from collections.abc import Callable
@@ -198,6 +199,7 @@ def test_a_server_that_is_not_there_is_unavailable(made: Callable[[], Any]) -> N
         await engine.aclose()
 
     asyncio.run(run())
+    gc.collect()  # gRPC takes a lock where its channels are collected: not on a loop that is watched
 
 
 def test_a_server_that_hangs_is_given_up_in_time(

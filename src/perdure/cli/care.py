@@ -18,8 +18,8 @@ app = typer.Typer()
 
 @app.command(rich_help_panel=PANEL)
 def stats(path: StorePath = None, config: ConfigFile = None, machine: Json = False) -> None:
-    """Show how much is kept, and what it was made with."""
-    output.say(machine, call(Where(path, config), lambda memory: memory.stats()), views.facts)
+    """Show how much is kept, what it was made with, and how full the queues are."""
+    output.say(machine, call(Where(path, config), lambda memory: memory.stats()), views.stats)
 
 
 @app.command(rich_help_panel=PANEL)

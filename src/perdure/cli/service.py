@@ -69,8 +69,10 @@ def call(where: Where | Config, verb: Callable[[AsyncMemory], Awaitable[R]]) -> 
     """Open the memory, call one verb, close it again."""
     from perdure import AsyncMemory  # `--help` loads no engine
 
+    config = where.settings() if isinstance(where, Where) else where
+
     async def opened() -> R:
-        async with AsyncMemory(where.settings() if isinstance(where, Where) else where) as memory:
+        async with AsyncMemory(config) as memory:
             return await verb(memory)
 
     return asyncio.run(opened())

@@ -231,6 +231,11 @@ def facts(values: Mapping[str, Any]) -> RenderableType:
     return table
 
 
+def stats(told: Mapping[str, Any]) -> RenderableType:
+    """Sizes, and how full each queue is."""
+    return facts({**told, "queues": {name: _queue(queue) for name, queue in told["queues"].items()}})
+
+
 def score(value: float) -> Text:
     """A score, the brighter the better."""
     style = "bold green" if value >= 0.6 else "green" if value >= 0.3 else "yellow"
@@ -305,6 +310,13 @@ def _interval(memory: Mapping[str, Any]) -> str | None:
     if end is None:
         return None if start in (None, memory["created_at"]) else f"since {when(start)}"
     return f"{when(start) or '…'} to {when(end)}"
+
+
+def _queue(queue: Mapping[str, Any]) -> str:
+    """As in `3 of 16, 40 waiting`."""
+    waiting = f", {queue['waiting']:,} waiting" if queue.get("waiting") else ""
+    refused = f", {queue['refused']:,} refused" if queue.get("refused") else ""
+    return f"{queue['running']:,} of {queue['bound']:,}{waiting}{refused}"
 
 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

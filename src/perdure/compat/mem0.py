@@ -43,6 +43,8 @@ class MissingMemory(NotFound, ValueError):
 class Answer(dict[str, Any]):
     """A dictionary that can be awaited: the answer is there already."""
 
+    __hash__ = object.__hash__  # type: ignore[assignment]  # `asyncio.gather` keeps what it waits for as keys
+
     def __await__(self) -> Generator[None, None, Answer]:
         yield from ()
         return self
@@ -50,6 +52,8 @@ class Answer(dict[str, Any]):
 
 class Answers(list[Any]):
     """A list that can be awaited."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # likewise
 
     def __await__(self) -> Generator[None, None, Answers]:
         yield from ()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from perdure.embedders.modelfiles import DIMENSIONS, MODEL, find_model
 from perdure.errors import Closed, ModelUnavailable
+from perdure.load import Load
 from perdure.threads import Threads
 
 if TYPE_CHECKING:  # onnxruntime and numpy are loaded with the model
@@ -63,6 +64,10 @@ class LocalEmbedder:
         """Calls that are computed at the same time: one in each worker."""
         return self.workers
 
+    def loads(self) -> dict[str, Load]:
+        """Of the threads that embed."""
+        return {"threads": self._process().load()}
+
     async def load(self) -> None:
         """Load the model now rather than at first use.
 
@@ -111,6 +116,9 @@ class _Process:
         if self._closed:
             raise Closed("This embedder was closed: make another one.")
         return self._threads.submit(self._encode, texts)
+
+    def load(self) -> Load:
+        return self._threads.load()
 
     def close(self) -> None:
         if not self._closed:

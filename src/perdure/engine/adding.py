@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from perdure.arguments import shown, verb
+from perdure.arguments import shown
 from perdure.engine import ingest, receipts, requests
+from perdure.engine.calls import verb
 from perdure.engine.core import Core
 from perdure.engine.messages import Heard, Messages, hear
 from perdure.engine.requests import When

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from perdure.arguments import shown, verb
+from perdure.arguments import shown
 from perdure.engine import ingest, requests
+from perdure.engine.calls import verb
 from perdure.engine.core import Core
 from perdure.engine.shape import EventDict, PendingDict, event_dict, pending_dict
 from perdure.errors import ConfigurationError, NotFound

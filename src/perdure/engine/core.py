@@ -13,6 +13,7 @@ from perdure.arguments import shown
 from perdure.engine import ingest, requests
 from perdure.engine.caching import Caching
 from perdure.engine.caching.answers import Asked, Make
+from perdure.engine.calls import Calls
 from perdure.engine.categories import Categories
 from perdure.engine.derived import derive
 from perdure.engine.embedding import kept, lacking, vectors_of
@@ -102,6 +103,7 @@ class Core:
         rules = Rules(self._settings.redact) if self._settings.redact else None
         self._redactors = tuple(one for one in (redactor, rules) if one is not None)
         self._clock = clock
+        self._calls = Calls(self._settings.calls_at_once)
         self._threads = Threads("rank", self._settings.workers)
         self._following, legs = derive(
             store, embedder=embedder, vectors=vectors, graph=graph, settings=self._settings, clock=clock

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from perdure.arguments import verb
 from perdure.engine import requests
+from perdure.engine.calls import verb
 from perdure.engine.core import Core
 from perdure.engine.requests import When
 from perdure.engine.scoping import ids, insist

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from perdure.arguments import verb
 from perdure.engine import requests, upkeep
+from perdure.engine.calls import verb
 from perdure.engine.embedding import read
 from perdure.engine.junk import Flaw, Junk, Likeness, counts, junk, likeness
 from perdure.engine.prompting import Prompting

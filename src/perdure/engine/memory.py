@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from perdure.arguments import shown, verb
+from perdure.arguments import shown
 from perdure.engine import ingest, requests, upkeep
 from perdure.engine.adding import Adding
+from perdure.engine.calls import verb
 from perdure.engine.graph import Graphing
 from perdure.engine.keeping import Keeping
 from perdure.engine.redaction import Tally
@@ -24,6 +25,7 @@ from perdure.engine.shape import (
     change_dict,
     memory_dict,
 )
+from perdure.engine.watched import Watched
 from perdure.errors import InvalidInput, NotFound, StoreUnwritable
 from perdure.moments import iso
 from perdure.ports import Backups, Write
@@ -33,7 +35,7 @@ WRITES_AT_ONCE = 2_000
 """A change of many memories goes in batches of so many, so that others can write in between."""
 
 
-class Engine(Adding, Keeping, Relearning, Graphing):
+class Engine(Adding, Keeping, Relearning, Graphing, Watched):
     """A memory over a store, an embedder and a reranker; every verb is asynchronous.
 
     Times may be given as datetimes, dates, ISO 8601 or seconds since 1970; those without a zone are UTC.
@@ -81,12 +83,9 @@ class Engine(Adding, Keeping, Relearning, Graphing):
             show_expired: also what has expired.
             show_superseded: also what is true no more.
         """
-        [found] = await self.search_many(
+        [found] = await self._sought(
             [query],
-            user_id=user_id,
-            agent_id=agent_id,
-            run_id=run_id,
-            app_id=app_id,
+            ids(user_id, agent_id, app_id, run_id),
             filters=filters,
             categories=categories,
             top_k=top_k,
@@ -95,9 +94,9 @@ class Engine(Adding, Keeping, Relearning, Graphing):
             rerank=rerank,
             trusted_only=trusted_only,
             explain=explain,
-            as_of=as_of,
-            known_at=known_at,
-            reference_date=reference_date,
+            as_of=requests.moment(as_of, "as_of"),
+            known_at=requests.moment(known_at, "known_at"),
+            reference=requests.moment(reference_date, "reference_date"),
             show_expired=show_expired,
             show_superseded=show_superseded,
         )
@@ -127,22 +126,47 @@ class Engine(Adding, Keeping, Relearning, Graphing):
         show_superseded: bool = False,
     ) -> list[Results]:
         """Several searches at once, with one call of the embedder; arguments as for `search`."""
-        await self._turns.take()
-        reranks = self._reranker is not None if rerank is None else rerank
-        return await self._search(
+        return await self._sought(
             requests.queries(queries),
-            reach=self._reach(
-                ids(user_id, agent_id, app_id, run_id), filters, categories, trusted_only=trusted_only
-            ),
-            limit=self._limit(top_k, limit, rerank=reranks),
-            threshold=requests.threshold(threshold, self._default_threshold),
-            rerank=reranks,
+            ids(user_id, agent_id, app_id, run_id),
+            filters=filters,
+            categories=categories,
+            top_k=top_k,
+            limit=limit,
+            threshold=threshold,
+            rerank=rerank,
+            trusted_only=trusted_only,
             explain=explain,
             as_of=requests.moment(as_of, "as_of"),
             known_at=requests.moment(known_at, "known_at"),
             reference=requests.moment(reference_date, "reference_date"),
             show_expired=show_expired,
             show_superseded=show_superseded,
+        )
+
+    async def _sought(
+        self,
+        queries: Sequence[str],
+        named: Mapping[str, object],
+        *,
+        filters: Mapping[str, Any] | None,
+        categories: Sequence[str] | None,
+        top_k: int | None,
+        limit: int | None,
+        threshold: float | None,
+        rerank: bool | None,
+        trusted_only: bool,
+        **asked: Any,
+    ) -> list[Results]:
+        await self._turns.take()
+        reranks = self._reranker is not None if rerank is None else rerank
+        return await self._search(
+            queries,
+            reach=self._reach(named, filters, categories, trusted_only=trusted_only),
+            limit=self._limit(top_k, limit, rerank=reranks),
+            threshold=requests.threshold(threshold, self._default_threshold),
+            rerank=reranks,
+            **asked,
         )
 
     @verb
@@ -374,13 +398,6 @@ class Engine(Adding, Keeping, Relearning, Graphing):
             raise StoreUnwritable(
                 f"no backup can be written to {str(target)[:200]!r}: {error.strerror}"
             ) from error
-
-    @verb
-    async def stats(self) -> dict[str, Any]:
-        """Sizes of this project's memory, and what it was made with."""
-        await self._open(check_space=False)
-        told = upkeep.stats_dict(await self._store.stats(self._settings.tenant), self._indexes.nbytes)
-        return {**told, "caches": self._caching.told()}
 
     @verb
     async def reindex(self, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from math import inf
 from numbers import Real
 from typing import Any, TypeVar, get_args
 
-from perdure.arguments import verb
 from perdure.engine import requests
+from perdure.engine.calls import verb
 from perdure.engine.context import Composed, Count, Format, compose, exchanges, fold, partners, profiled
 from perdure.engine.core import Core
 from perdure.engine.form import Form, Line, short

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from perdure.arguments import verb
 from perdure.engine import requests
 from perdure.engine.background import NO_MODEL, Background
+from perdure.engine.calls import verb
 from perdure.engine.scoping import Reach, ids, insist
 from perdure.engine.shape import memory_dict
 from perdure.errors import ConfigurationError

@@ -51,7 +51,7 @@ async def every_id(store: Store, asked: Reach, partitions: Sequence[Partition], 
     return list(ids)
 
 
-def stats_dict(stats: StoreStats, index_bytes: int) -> dict[str, Any]:
+def stats_dict(stats: StoreStats) -> dict[str, Any]:
     """Sizes as callers see them."""
     space = stats.space
     return {
@@ -62,7 +62,6 @@ def stats_dict(stats: StoreStats, index_bytes: int) -> dict[str, Any]:
         "changes": stats.changes,
         "store_bytes": stats.bytes,
         "vector_bytes": stats.vector_bytes,
-        "index_bytes": index_bytes,
         "schema": stats.schema,
         "analyzer": space.analyzer if space else None,
         "model": space.model if space else None,
@@ -151,10 +150,9 @@ async def imported(
     if not isinstance(store, Exports):
         raise InvalidInput(f"{type(store).__name__} cannot take an import")
     counts = {"turns": 0, "memories": 0, "changes": 0, "jobs": 0, "new": 0}
-    async for read in _pages(from_records(records, tenant), PAGE):
+    async for read in pages(from_records(records, tenant), PAGE):
         page = [export._replace(record=tally.record(export.record)) for export in read]
-        entries = await _entries(page, make)
-        counts["new"] += await store.restore(page, entries)
+        counts["new"] += await store.restore(await _entered(page, make))
         left_out = await _without_turns(store, tenant, page)
         for export in page:
             if export.record in left_out:
@@ -175,14 +173,15 @@ async def _without_turns(store: Store, tenant: str, page: Sequence[Export]) -> l
     return [job for job in jobs if there.isdisjoint((job.partition, turn) for turn in job.turns)]
 
 
-async def _entries(page: Sequence[Export], make: MakeEntries) -> list[Entry | None]:
-    """Entries for the versions on a page, retired ones too (`known_at` reads them); what is erased has none."""
+async def _entered(page: Sequence[Export], make: MakeEntries) -> list[Export]:
+    """The page with entries of its versions, retired ones too (`known_at` reads them); what is erased has none."""
     held = [e.record for e in page if isinstance(e.record, Memory) and e.record.erased_at is None]
     made = dict(zip((id(memory) for memory in held), await make(held) if held else [], strict=True))
-    return [made.get(id(export.record)) for export in page]
+    return [export._replace(entry=made.get(id(export.record))) for export in page]
 
 
-async def _pages(items: AsyncIterable[Item], size: int) -> AsyncIterator[list[Item]]:
+async def pages(items: AsyncIterable[Item], size: int) -> AsyncIterator[list[Item]]:
+    """So many items at a time."""
     page: list[Item] = []
     async for item in items:
         page.append(item)

@@ -23,6 +23,7 @@ from perdure.http.options import HttpOptions
 from perdure.http.replies import Passing, Reply, read
 from perdure.http.retries import Breaker, asked_to_wait, pause
 from perdure.http.sessions import Sessions
+from perdure.load import Load
 
 if TYPE_CHECKING:  # loaded with the first request
     from aiohttp import ClientResponse, ClientSession, ClientTimeout
@@ -115,6 +116,10 @@ class Client:
                         self._bound(events.waiting)
             except Passing as failure:
                 raise Unavailable(str(failure)) from failure.__cause__
+
+    def load(self) -> Load:
+        """How many calls are under way, those between two tries included, and how many wait for their turn."""
+        return self._sessions().load()
 
     async def aclose(self) -> None:
         """Close the connections of this process; a second time does nothing."""

@@ -23,7 +23,7 @@ class HttpOptions:
     """Seconds for one call with all that it waits and tries again."""
     backoff: float = 0.5
     """Seconds that the first wait may take at most; each further one twice as long, up to 30."""
-    concurrency: int = 16
+    concurrency: int = 100
     """Calls at a time; others wait for their turn, which counts as none of their time."""
     rest: float = 30.0
     """Seconds that a provider is left alone whose calls keep failing; 0: it is always asked."""

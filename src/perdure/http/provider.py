@@ -16,6 +16,7 @@ from perdure.http.client import Client
 from perdure.http.options import HttpOptions
 from perdure.http.parts import Part, merged
 from perdure.http.replies import Refused, Reply
+from perdure.load import Load
 
 Body: TypeAlias = Mapping[str, Any]
 
@@ -54,6 +55,10 @@ class HttpProvider(HttpOptions):
             raise ValueError("base_url has to begin with http:// or https://")
         if isinstance(self.api_key, str):
             object.__setattr__(self, "api_key", SecretStr(self.api_key))  # frozen, but not yet made
+
+    def loads(self) -> dict[str, Load]:
+        """Of its calls."""
+        return {"requests": self._client.load()}
 
     async def aclose(self) -> None:
         """Give connections back."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, NamedTuple
 
 from perdure.errors import Closed
+from perdure.load import Load
 
 if TYPE_CHECKING:  # aiohttp is loaded with the first request
     from aiohttp import ClientSession
@@ -16,10 +17,31 @@ CLOSING = 5.0
 """Seconds that the session of another loop gets to close."""
 
 
+class Turns:
+    """A semaphore that tells how many have a turn, and how many wait for one: who came first is first."""
+
+    def __init__(self, most: int) -> None:
+        self._turns = asyncio.Semaphore(most)
+        self.running = 0
+        self.waiting = 0
+
+    async def __aenter__(self) -> None:
+        self.waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.running -= 1
+        self._turns.release()
+
+
 class Lane(NamedTuple):
     """What the callers of one event loop share."""
 
-    turns: asyncio.Semaphore
+    turns: Turns
     session: ClientSession
     end: AsyncGenerator[None]
 
@@ -52,6 +74,15 @@ class Sessions:
             await anext(lane.end)
         return lane
 
+    def load(self) -> Load:
+        """Of all event loops together: each has a bound of its own."""
+        turns = [lane.turns for lane in self._lanes.values()]
+        return Load(
+            running=sum(each.running for each in turns),
+            bound=self._concurrency * max(1, len(turns)),
+            waiting=sum(each.waiting for each in turns),
+        )
+
     async def aclose(self) -> None:
         """Close every session on its own loop; once is enough."""
         with self._lock:
@@ -72,7 +103,7 @@ def _lane(concurrency: int) -> Lane:
         connector=TCPConnector(limit=concurrency, ttl_dns_cache=300),
         cookie_jar=DummyCookieJar(),  # one caller's request leaves nothing for the next one
     )
-    return Lane(asyncio.Semaphore(concurrency), session, _ending(session))
+    return Lane(Turns(concurrency), session, _ending(session))
 
 
 async def _ending(session: ClientSession) -> AsyncGenerator[None]:

@@ -1,1 +1,5 @@
-"""What is known of how things go, and of what they cost."""
+"""How memories are doing and what they cost, for those who run them."""
+
+from perdure.observe.metrics import Metrics
+
+__all__ = ["Metrics"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -57,7 +58,9 @@ class Folder(Generic[C]):
             make: a client of the folder; is called in its thread, as `shut` is.
             shut: gives the folder back.
         """
-        self._path = str(path.expanduser().resolve())
+        self._path = os.path.normpath(
+            path.expanduser().absolute()
+        )  # links are not followed: the disk is not asked
         self._kind = kind
         self._make = make
         self._shut = shut

@@ -84,4 +84,4 @@ def _shut(client: MilvusClient, path: Path) -> None:
     from milvus_lite.server_manager import server_manager_instance
 
     client.close()
-    server_manager_instance.release_server(str(path.expanduser().resolve()))
+    server_manager_instance.release_server(str(path.expanduser()))

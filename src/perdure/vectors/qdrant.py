@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from uuid import UUID
 
 from grpc import RpcError
 from pydantic import SecretStr, TypeAdapter, ValidationError
-from qdrant_client import AsyncQdrantClient, models
+from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
 from perdure.errors import ConfigurationError, PerdureError, Unavailable
@@ -230,7 +230,8 @@ class QdrantVectors:
         try:
             async with asyncio.timeout(self.timeout):
                 if self.path is not None:
-                    return await self._folder.run(lambda client: asyncio.run(_asked(question, client)))
+                    # the blocking client has the same methods
+                    return await self._folder.run(cast("Callable[[QdrantClient], T]", question))
                 return await question(await self._lanes.client())
         except (ApiException, RpcError, OSError, ValueError, RuntimeError) as error:
             raise self._explained(error) from error
@@ -295,19 +296,13 @@ class QdrantVectors:
         return Lanes(self._client, AsyncQdrantClient.close, subject=self.name)
 
     @cached_property
-    def _folder(self) -> Folder[AsyncQdrantClient]:
+    def _folder(self) -> Folder[QdrantClient]:
         assert self.path is not None
-        return Folder(
-            self.path, kind="qdrant", make=_in_folder, shut=lambda client: asyncio.run(client.close())
-        )
+        return Folder(self.path, kind="qdrant", make=_in_folder, shut=QdrantClient.close)
 
 
-def _in_folder(path: str) -> AsyncQdrantClient:
-    return AsyncQdrantClient(path=path, force_disable_check_same_thread=True)
-
-
-async def _asked(question: Callable[[AsyncQdrantClient], Awaitable[T]], client: AsyncQdrantClient) -> T:
-    return await question(client)
+def _in_folder(path: str) -> QdrantClient:
+    return QdrantClient(path=path, force_disable_check_same_thread=True)
 
 
 def _valid(kind: Any, options: Mapping[str, Any], name: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Final, TypeVar, cast
 from perdure.engine.derived.telling import Teller
 from perdure.errors import ConfigurationError, Unavailable
 from perdure.ids import new_id
+from perdure.load import Load
 from perdure.ports import Delta, Space, Standing, Store
 from perdure.ports.derived import Cursor, Followed
 from perdure.types import Partition
@@ -76,6 +77,12 @@ class Follower:
     def rest(self) -> float:
         """Seconds for which the engine is still left alone."""
         return max(0.0, self._until - monotonic())
+
+    @property
+    def load(self) -> Load:
+        """Partitions that are being told."""
+        running = min(len(self._telling), AT_ONCE)
+        return Load(running=running, bound=AT_ONCE, waiting=len(self._telling) - running)
 
     async def catch_up(self, partition: Partition, *, insist: bool = False) -> None:
         """Tell the engine all that was committed before this call.

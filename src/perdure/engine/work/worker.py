@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from perdure.engine.work.attempts import failed
 from perdure.ids import new_id
+from perdure.load import Load
 from perdure.ports import Job, Store
 from perdure.threads import Threads
 
@@ -80,6 +81,11 @@ class Worker:
     def kinds(self) -> tuple[str, ...]:
         """The kinds of jobs that it can do."""
         return tuple(self._do)
+
+    def loads(self, waiting: int | None) -> dict[str, Load]:
+        """How busy it is, when so many jobs wait in the store, if that is known."""
+        jobs = Load(running=len(self._tasks), bound=self._at_once, waiting=waiting)
+        return {"jobs": jobs, "callbacks": self._threads.load()}
 
     @contextmanager
     def hold(self, job_id: str) -> Iterator[None]:

@@ -22,9 +22,14 @@ PAGE: Final = 500
 
 
 def pages(
-    connection: sqlite3.Connection, tenant: str, partitions: Sequence[Partition] | None
+    connection: sqlite3.Connection,
+    tenant: str,
+    partitions: Sequence[Partition] | None,
+    *,
+    with_entries: bool,
 ) -> Iterator[list[Export]]:
     """Partition by partition: its turns, its log (each version before the change that began it), its jobs."""
+    held_space = spaces.active(connection) if with_entries else None
     owed = jobs.listed(connection, tenant, ids=None, limit=None)
     held = connection.execute(
         "SELECT id, tenant, owner FROM partitions WHERE tenant = ? ORDER BY owner", (tenant,)
@@ -35,7 +40,8 @@ def pages(
             for page in _turns(connection, number):
                 yield [Export(partition, turn) for turn in page]
             for log in _log(connection, number):
-                yield [Export(partition, record) for record in log]
+                entries = _entries(connection, number, held_space.id, log) if held_space else {}
+                yield [Export(partition, record, entries.get(id(record))) for record in log]
             yield [Export(partition, job) for job in owed if job.partition == partition]
 
 
@@ -65,10 +71,33 @@ def _log(connection: sqlite3.Connection, number: int) -> Iterator[list[Memory | 
         ]
 
 
+def _entries(
+    connection: sqlite3.Connection, number: int, space: int, log: Sequence[Memory | Change]
+) -> dict[int, Entry]:
+    """The entries of versions, by the identities of these objects."""
+    made = {record.ord: record for record in log if isinstance(record, Memory)}
+    found = connection.execute(
+        "SELECT ord, flags, speaker_words, date_words, words, vectors FROM entries "
+        "WHERE space = ? AND partition = ? AND ord BETWEEN ? AND ?",
+        (space, number, min(made, default=0), max(made, default=0)),
+    )
+    return {
+        id(made[ord_]): Entry(
+            flags=flags, speaker_words=speaker, date_words=dates, words=words, vectors=vectors
+        )
+        for ord_, flags, speaker, dates, words, vectors in found
+        if ord_ in made
+    }
+
+
+def tenants(connection: sqlite3.Connection) -> list[str]:
+    """All that have a partition."""
+    return [name for [name] in connection.execute("SELECT DISTINCT tenant FROM partitions ORDER BY tenant")]
+
+
 def restore(
     connection: sqlite3.Connection,
     records: Sequence[Export],
-    entries: Sequence[Entry | None],
     space: Space | None,
 ) -> int:
     """Put records in that are not known yet; how many they were.
@@ -78,7 +107,7 @@ def restore(
     space_id = spaces.fitting(connection, space)
     shelves: dict[Partition, Shelf] = {}
     new = 0
-    for (partition, record), entry in zip(records, entries, strict=True):
+    for partition, record, entry in records:
         if partition not in shelves:
             shelves[partition] = Shelf.of(connection, partition)
         match record:

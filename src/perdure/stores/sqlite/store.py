@@ -10,7 +10,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from perdure.errors import Closed, Unavailable
+from perdure.errors import Closed, StoreError, StoreUnwritable, Unavailable
+from perdure.load import Load
 from perdure.moments import micros
 from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, Stand, StoreStats
 from perdure.ports.derived import Cursor
@@ -36,6 +37,7 @@ from perdure.stores.sqlite.migrations import scripts, upgrade
 from perdure.stores.sqlite.news import Mark, News, look
 from perdure.stores.sqlite.watch import Watch
 from perdure.stores.sqlite.workers import Crew, Outcome, Serve, group_commit, plainly, snapshot
+from perdure.stores.traces import Traces
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
 T = TypeVar("T")
@@ -43,8 +45,6 @@ T = TypeVar("T")
 LONGEST_WAIT: Final = 86_400
 """Seconds; SQLite counts milliseconds in 32 bits."""
 MOST_READERS: Final = 64
-MOST_WRITES: Final = 1_024
-"""After so many writes at the latest, what could not be removed of erased words is tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +66,8 @@ class SqliteStore:
     """Of a new file; larger for vectors of more than 1,000 dimensions."""
     group: int = 256
     """So many commits that come together are made in one transaction, with one wait for the disk."""
+    read_only: bool = False
+    """Refuse every write; the file has to be there, with the present schema."""
 
     def __post_init__(self) -> None:
         """Refuse what SQLite would fail at later, or take for something else.
@@ -85,8 +87,12 @@ class SqliteStore:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: it has to be {range_}")
 
     async def open(self, space: Space | None) -> None:
-        """Create or upgrade the file, check it, adopt or check the space."""
+        """Create or upgrade the file, check it, adopt or check the space; if it is only read, look at it."""
         self._use.space = space
+        if self.read_only:
+            await self._use.readers.do(partial(_examine, self._file, space))
+            self._use.is_open = True
+            return
         await self._use.writer.do(partial(_prepare, self._file, self._connections, space), alone=True)
         await self._remove_traces()  # of an erasure that was cut off
         self._use.is_open = True
@@ -97,6 +103,10 @@ class SqliteStore:
         self._use.watch.close()
         await self._use.readers.go_home()
         await self._use.writer.go_home()
+
+    def loads(self) -> dict[str, Load]:
+        """Of those who read, and of the one who writes, who takes up to `group` commits together."""
+        return {"readers": self._use.readers.load(), "writer": self._use.writer.load()}
 
     async def commit(self, batch: Batch) -> Committed:
         """Durable when this returns."""
@@ -125,7 +135,7 @@ class SqliteStore:
     def stands(self, mark: object) -> bool:
         """Whether nobody has changed the partition since the load that gave this mark, as far as is known."""
         use = self._use
-        return use.is_open and isinstance(mark, Mark) and use.news.stands(mark, use.watch.version())
+        return use.is_open and isinstance(mark, Mark) and use.news.stands(mark, use.watch.version_at_once())
 
     async def identity(self) -> str:
         """The random name that the file got when it was made."""
@@ -188,8 +198,12 @@ class SqliteStore:
         """Copy the store as it is now to a new file, checked; reading and writing go on meanwhile."""
         await self._read(lambda c: backup.backup(c, target))
 
+    async def tenants(self) -> list[str]:
+        """All that have anything here."""
+        return await self._read(exports.tenants)
+
     async def export(
-        self, tenant: str, partitions: Sequence[Partition] | None = None
+        self, tenant: str, partitions: Sequence[Partition] | None = None, *, with_entries: bool = False
     ) -> AsyncIterator[Export]:
         """Everything of a tenant, or of some partitions, as it was when the first record was taken."""
         self._check_open()
@@ -199,7 +213,8 @@ class SqliteStore:
         def next_page(connection: sqlite3.Connection) -> list[Export] | None:
             if not begun:
                 connection.execute("BEGIN")
-                begun.append((connection, exports.pages(connection, tenant, partitions)))
+                pages = exports.pages(connection, tenant, partitions, with_entries=with_entries)
+                begun.append((connection, pages))
             first, pages = begun[0]
             if (
                 connection is not first
@@ -214,10 +229,10 @@ class SqliteStore:
         finally:
             await crew.go_home()
 
-    async def restore(self, records: Sequence[Export], entries: Sequence[Entry | None]) -> int:
+    async def restore(self, records: Sequence[Export]) -> int:
         """Put exported records in, in the order in which they were exported; those that are known are left alone."""
         space = self._use.space
-        return await self._write(lambda c: exports.restore(c, records, entries, space))
+        return await self._write(lambda c: exports.restore(c, records, space))
 
     async def jobs(
         self,
@@ -316,6 +331,8 @@ class SqliteStore:
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._check_open()
+        if self.read_only:
+            raise StoreUnwritable(f"{self._file} was opened to be read only: nothing was changed")
         result = await self._use.writer.do(work)
         if self._use.traces.are_due():
             await self._remove_traces()
@@ -336,9 +353,10 @@ class SqliteStore:
 
         With the result comes the stamp of the newest change in it.
         """
-        news, version = self._use.news, self._use.watch.version()
+        news, watch = self._use.news, self._use.watch
         known = news.stamp
-        result, told = await self._read(lambda c: (work(c), look(c, known)))
+        # The version is told before the snapshot begins, which is with the first statement.
+        version, result, told = await self._read(lambda c: (watch.version(), work(c), look(c, known)))
         news.take(version, told)
         return result, told.stamp
 
@@ -369,33 +387,11 @@ class SqliteStore:
 
     def _crew(self, name: str, *, serve: Serve, threads: int = 1) -> Crew:
         """Threads that read."""
-        connect = partial(_reading, self._connections)
+        connect = partial(_reading, self._connections, existing=self.read_only)
         return Crew(name, connect, serve=serve, explain=self._explain, threads=threads)
 
     def _explain(self, error: Exception) -> Exception:
         return explained(error, self._file)
-
-
-@dataclass
-class _Traces:
-    """When to try again to remove what is left of erased words: after 1, 2, 4 ... more writes.
-
-    A try may take as long as writing the whole file, or waiting for a reader.
-    """
-
-    pause: int = 0
-    """In writes; 0: nothing is left."""
-    left: int = 0
-
-    def are_due(self) -> bool:
-        """Whether to try again after this write."""
-        self.left -= 1
-        return self.pause > 0 and self.left <= 0
-
-    def tried(self, *, done: bool) -> None:
-        """Begin the next pause, twice as long as the last, or none."""
-        self.pause = 0 if done else min(2 * self.pause or 1, MOST_WRITES)
-        self.left = self.pause
 
 
 @dataclass(kw_only=True)
@@ -408,7 +404,7 @@ class _Use:
     space: Space | None = None
     is_open: bool = False
     news: News = field(default_factory=News)
-    traces: _Traces = field(default_factory=_Traces)
+    traces: Traces = field(default_factory=Traces)
 
 
 def _prepare(path: Path, connections: Opener, space: Space | None, connection: sqlite3.Connection) -> None:
@@ -422,6 +418,16 @@ def _prepare(path: Path, connections: Opener, space: Space | None, connection: s
         connection.execute("COMMIT")
 
 
+def _examine(path: Path, space: Space | None, connection: sqlite3.Connection) -> None:
+    """Refuse what is no store of the newest schema, or another space than this."""
+    schema, newest = identify(connection, path, newest=len(scripts())), len(scripts())
+    if schema != newest:
+        raise StoreError(
+            f"{path} has schema {schema}, and this Perdure reads {newest}: open it once without read_only"
+        )
+    spaces.fitting(connection, space)
+
+
 def _write_in_place(
     identity: Identity, connection: sqlite3.Connection, writes: Sequence[workers.Job]
 ) -> list[Outcome]:
@@ -429,7 +435,9 @@ def _write_in_place(
     return group_commit(connection, writes)
 
 
-def _reading(connections: Opener) -> sqlite3.Connection:
+def _reading(connections: Opener, *, existing: bool) -> sqlite3.Connection:
+    if existing and not connections.path.exists():
+        raise StoreError(f"there is no store at {connections.path}: name one that is there")
     connection = connections()
     connection.execute("PRAGMA query_only=ON")
     sqlfilters.register(connection)

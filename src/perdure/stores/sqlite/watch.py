@@ -27,7 +27,7 @@ class Watch:
         close_at_fork(self)
 
     def version(self) -> Version | None:
-        """Differs from an earlier answer when any process committed in between; None when it cannot be told at once."""
+        """Differs from an earlier answer when any process committed in between; for a thread, as it connects first."""
         if self._pid != os.getpid():
             return None
         with self.lock:
@@ -35,11 +35,28 @@ class Watch:
                 if self._connection is None:
                     self._connection = self._connect()
                     self._lives += 1  # versions of different connections are not comparable
-                [version] = self._connection.execute("PRAGMA data_version").fetchone()
             except (sqlite3.Error, StoreError):
-                self.hang_up()
                 return None
-            return self._lives, int(version)
+            return self._told()
+
+    def version_at_once(self) -> Version | None:
+        """The same for an event loop; None when it cannot be told without waiting."""
+        if self._pid != os.getpid() or not self.lock.acquire(blocking=False):
+            return None
+        try:
+            return self._told()
+        finally:
+            self.lock.release()
+
+    def _told(self) -> Version | None:
+        if self._connection is None:
+            return None
+        try:
+            [version] = self._connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:
+            self.hang_up()
+            return None
+        return self._lives, int(version)
 
     def close(self) -> None:
         """Close the connection."""

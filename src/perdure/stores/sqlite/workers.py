@@ -14,9 +14,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from perdure.errors import Closed
+from perdure.load import Load
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[sqlite3.Connection], T]
+
+ENDING = 0.0005
+"""Seconds between two looks whether threads that were sent home are gone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +90,11 @@ class Crew:
         self.queue.put(Job(work, future, alone))
         return await future
 
+    def load(self) -> Load:
+        """How busy the threads are, in jobs: those that one thread has taken together are all running."""
+        running = sum(worker.taken for worker in self._workers)
+        return Load(running=running, bound=len(self._names) * self.most, waiting=self.queue.qsize())
+
     async def go_home(self) -> None:
         """Finish what is in the queue, close the connections, end the threads."""
         if self._closed or self._pid != os.getpid():
@@ -95,10 +104,12 @@ class Crew:
         gone = [loop.create_future() for _ in self._workers]
         for worker, future in zip(self._workers, gone, strict=True):
             worker.gone = future
+        for _ in self._workers:  # not before all know whom to tell: any of them may take the first
             self.queue.put(None)
         await asyncio.gather(*gone)
-        for worker in self._workers:
-            worker.join()  # it has nothing left to do but to end
+        # They have nothing left to do but to end, and can tell nobody that they have.
+        while any(worker.is_alive() for worker in self._workers):  # noqa: ASYNC110  # likewise
+            await asyncio.sleep(ENDING)
 
     def _start(self) -> None:
         with self._starting:
@@ -134,13 +145,17 @@ class _Worker(threading.Thread):
         self._connection: sqlite3.Connection | None = None
         self.lock = threading.Lock()
         self.gone: asyncio.Future[None] | None = None
+        self.taken = 0
+        """Jobs in hand."""
         close_at_fork(self)
 
     def run(self) -> None:
         while (jobs := self._crew.take()) is not None:
             jobs = [job for job in jobs if not job.withdrawn]
+            self.taken = len(jobs)
             with self.lock:
                 outcomes = self._outcomes(jobs)
+            self.taken = 0
             _answer(jobs, outcomes)
         with self.lock:
             self.hang_up()

@@ -121,7 +121,7 @@ class StandingConformance(Play):
             await store.reset("default")
             seen = set()
             for record in sorted(records, key=lambda record: record.record == turn):
-                await store.restore([record], [entry()])
+                await store.restore([record._replace(entry=entry())])
                 seen.add(replace(await stand(store), erasures=0, mark=None))
             assert len(seen) >= 2
 

@@ -33,7 +33,7 @@ from perdure.testing.store.scenes import (
     said,
     texts,
 )
-from perdure.types import Change, Memory, Partition, Turn
+from perdure.types import Change, Memory, Partition, Scope, Turn
 
 
 class DurableConformance(Play):
@@ -221,6 +221,48 @@ class ExportConformance(Play):
             (tmp_path / name).mkdir()
         self.play(tmp_path / "from", fill)
         self.play(tmp_path / "to", take)
+
+    def test_an_export_with_entries_brings_all_that_an_index_reads(self, tmp_path: Path) -> None:
+        async def fill(store: Store) -> None:
+            await _eventful(store)
+            power = cast("Exports", store)
+            exported.extend([one async for one in power.export("default", with_entries=True)])
+            for one in exported:
+                kept = isinstance(one.record, Memory) and one.record.erased_at is None
+                assert (one.entry is not None) == kept
+            held.extend(await contents(store))
+
+        async def take(store: Store) -> None:
+            await cast("Exports", store).restore(exported)
+            assert await contents(store) == held
+
+        async def contents(store: Store) -> list[object]:
+            return [
+                [row._replace(ord=0, place=None) for row in (await store.load(partition)).rows]
+                for partition in await store.partitions("default")
+            ]
+
+        exported: list[Export] = []
+        held: list[object] = []
+        for name in ("from", "to"):
+            (tmp_path / name).mkdir()
+        self.play(tmp_path / "from", fill)
+        self.play(tmp_path / "to", take)
+
+    def test_tenants_and_their_partitions_come_in_the_order_of_code_points(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            power = cast("Exports", store)
+            assert await power.tenants() == []
+            for tenant in ("b", "a-1", "ä", "B", "a"):
+                for user in ("z", "Z", "é", "10", "9"):
+                    await add(store, "tea", scope=Scope(tenant=tenant, user_id=user))
+            assert await power.tenants() == sorted(("b", "a-1", "ä", "B", "a"))
+            owners = [one.partition.owner async for one in power.export("a")]
+            assert owners == sorted(owners)
+            await store.reset("b")
+            assert "b" not in await power.tenants()
+
+        self.play(tmp_path, scenario)
 
     def test_an_export_of_some_partitions_holds_no_others(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
@@ -444,12 +486,13 @@ async def _restored(store: Store, records: list[Export]) -> int:
     assert isinstance(store, Exports)
     new = 0
     for start in range(0, len(records), 3):
-        page = records[start : start + 3]
-        entries = [
-            entry(e.record.text) if isinstance(e.record, Memory) and e.record.erased_at is None else None
-            for e in page
+        page = [
+            one._replace(entry=entry(one.record.text))
+            if isinstance(one.record, Memory) and one.record.erased_at is None
+            else one
+            for one in records[start : start + 3]
         ]
-        new += await store.restore(page, entries)
+        new += await store.restore(page)
     return new
 
 
