@@ -1,6 +1,6 @@
 """Qdrant's gRPC for tests: what it is asked becomes what the client's own local mode is asked."""
 
-# ruff: noqa: N802 -- the methods have the names of the protocol
+# ruff: noqa: ARG002, N802 -- the methods have the names and arguments of the protocol
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class _Collections(wire.CollectionsServicer):
     def __init__(self, local: Any) -> None:
         self._local = local
 
-    async def CollectionExists(self, request: Any, _context: Any) -> Any:
+    async def CollectionExists(self, request: Any, context: Any) -> Any:
         exists = await self._local.collection_exists(request.collection_name)
         return wire.CollectionExistsResponse(result=wire.CollectionExists(exists=exists))
 
-    async def Create(self, request: Any, _context: Any) -> Any:
+    async def Create(self, request: Any, context: Any) -> Any:
         vectors = GrpcToRest.convert_vectors_config(request.vectors_config)
         await self._local.create_collection(request.collection_name, vectors)
         return wire.CollectionOperationResponse(result=True)
 
-    async def Delete(self, request: Any, _context: Any) -> Any:
+    async def Delete(self, request: Any, context: Any) -> Any:
         await self._local.delete_collection(request.collection_name)
         return wire.CollectionOperationResponse(result=True)
 
@@ -53,12 +53,12 @@ class _Points(wire.PointsServicer):
     def __init__(self, local: Any) -> None:
         self._local = local
 
-    async def Upsert(self, request: Any, _context: Any) -> Any:
+    async def Upsert(self, request: Any, context: Any) -> Any:
         points = [GrpcToRest.convert_point_struct(point) for point in request.points]
         await self._local.upsert(request.collection_name, points)
         return _DONE
 
-    async def UpdateBatch(self, request: Any, _context: Any) -> Any:
+    async def UpdateBatch(self, request: Any, context: Any) -> Any:
         operations: list[Any] = []
         for operation in request.operations:
             if operation.HasField("upsert"):
@@ -70,7 +70,7 @@ class _Points(wire.PointsServicer):
         await self._local.batch_update_points(request.collection_name, operations)
         return wire.UpdateBatchResponse(result=[_DONE.result] * len(operations))
 
-    async def Delete(self, request: Any, _context: Any) -> Any:
+    async def Delete(self, request: Any, context: Any) -> Any:
         those = GrpcToRest.convert_points_selector(request.points)
         await self._local.delete(request.collection_name, those)
         return _DONE
