@@ -51,6 +51,7 @@ PLAN = (
     Step(measure="two_processes"),
     Step(measure="engines", calls=10, incumbent=False),
     Step(measure="cache", rows=5_000, quick_rows=1_000, calls=2_000, incumbent=False),
+    Step(measure="vectors", rows=20_000, quick_rows=5_000, incumbent=False),
     Step(measure="postgres", rows=100_000, quick_rows=5_000, incumbent=False),
 )
 

@@ -39,6 +39,7 @@ from bench.harness import (
     serve,
 )
 from bench.postgres import postgres
+from bench.vectors import vectors
 from perdure import AsyncMemory, Config, Memory
 from perdure.assemble import parts
 from perdure.engine.learning.prompt import ask
@@ -520,6 +521,7 @@ if __name__ == "__main__":
             "proxy": proxy,
             "two_processes": two_processes,
             "cache": cache,
+            "vectors": vectors,
             "postgres": postgres,
             "engines": engines,
         }

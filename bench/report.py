@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import vectors
 from bench.harness import median
 
 
@@ -128,6 +129,7 @@ LINES = {
     ),
     "proxy_p90_ms": Line(title="the same, p90 after p90", unit="ms"),
     "second_process": Line(title="a second process opens the same store", unit="", target="opens"),
+    **vectors.lines(Line),
 }
 
 

@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     # a room: the rooms that it may import, from the innermost outwards
     **dict.fromkeys(VALUES, VALUES),
     "ports": VALUES,
+    "lanes": {"errors"},  # a client an event loop
     "threads": {"errors", "load"},
     "onnx": set(),
     "engine": VALUES | {"ports", "threads"},  # never a provider
@@ -33,9 +34,9 @@ ALLOWED: dict[str, set[str]] = {
     "rerankers": VALUES | {"ports", "threads", "http", "onnx"},
     "llms": VALUES | {"ports", "http"},
     "caches": VALUES | {"ports", "http", "redislink"},  # of http, how to leave alone what fails
-    "vectors": VALUES | {"ports", "http", "redislink"},
-    "graphs": VALUES | {"ports", "http", "redislink"},
-    "redislink": {"errors"},  # connections, for all providers that speak the protocol of Redis
+    "vectors": VALUES | {"ports", "http", "lanes", "redislink", "threads"},
+    "graphs": VALUES | {"ports", "http", "lanes", "redislink"},
+    "redislink": {"errors", "lanes"},  # connections, for all providers that speak the protocol of Redis
     "http": VALUES,  # JSON over HTTP, for all providers that speak it
     "config": VALUES,  # names providers, knows none
     "registry": VALUES | {"ports"},  # knows providers as texts, and imports them when they are used
