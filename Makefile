@@ -31,6 +31,7 @@ model: $(STAMP) ## Build the local embedding model into its cache
 	@$(BIN)/python model/build.py
 
 soak: $(STAMP) model ## Longer campaigns: kills, crashes and properties, many times over
+	@$(BIN)/pip install --quiet --disable-pip-version-check milvus==2.3.5
 	PERDURE_SOAK=1 $(BIN)/python -m pytest tests/faults tests/conformance tests/interfaces
 
 bench: $(STAMP) model ## Measure, beside mem0ai in an environment of its own

@@ -46,10 +46,13 @@ PLAN = (
     Step(measure="burst", calls=2_000, incumbent=False),
     Step(measure="pressure", calls=10_000, incumbent=False),
     Step(measure="metrics", rows=10_000, quick_rows=1_000, calls=400, incumbent=False),
-    Step(measure="learn", calls=10, incumbent=False),
+    Step(measure="learn", calls=10),
     Step(measure="proxy", rows=10_000, quick_rows=1_000, incumbent=False),
     Step(measure="two_processes"),
+    Step(measure="engines", calls=10, incumbent=False),
     Step(measure="cache", rows=5_000, quick_rows=1_000, calls=2_000, incumbent=False),
+    Step(measure="vectors", rows=20_000, quick_rows=5_000, incumbent=False),
+    Step(measure="postgres", rows=100_000, quick_rows=5_000, incumbent=False),
 )
 
 

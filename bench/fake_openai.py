@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -65,8 +66,13 @@ def _embeddings(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _completion(request: dict[str, Any]) -> dict[str, Any]:
-    """One fact for each new turn of Perdure's prompt, each about something of its own."""
-    lines = [json.loads(line) for line in request["messages"][-1]["content"].split("\n")]
+    """One fact for each new turn of Perdure's prompt, each about something of its own; for any other prompt, one."""
+    content = request["messages"][-1]["content"]
+    try:
+        lines = [json.loads(line) for line in content.split("\n")]
+    except json.JSONDecodeError:
+        known = f"It is known that {zlib.crc32(content.encode())} was said"
+        return _said(request, {"memory": [{"id": "0", "text": known, "attributed_to": "user"}]})
     said = [line["text"] for line in lines if line["line"].startswith("T")]
     facts = [
         {
@@ -82,7 +88,11 @@ def _completion(request: dict[str, Any]) -> dict[str, Any]:
         }
         for number, text in enumerate(said, 1)
     ]
-    message = {"role": "assistant", "content": json.dumps({"facts": facts, "relations": []})}
+    return _said(request, {"facts": facts, "relations": []})
+
+
+def _said(request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    message = {"role": "assistant", "content": json.dumps(answer)}
     return {
         "object": "chat.completion",
         "model": request["model"],

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import workload
+from bench.beside import engines
 from bench.caches import cache
 from bench.fake_openai import fake_openai
 from bench.flow import burst, metrics, over_http, pressure
@@ -37,6 +38,8 @@ from bench.harness import (
     percentile,
     serve,
 )
+from bench.postgres import postgres
+from bench.vectors import vectors
 from perdure import AsyncMemory, Config, Memory
 from perdure.assemble import parts
 from perdure.engine.learning.prompt import ask
@@ -518,5 +521,8 @@ if __name__ == "__main__":
             "proxy": proxy,
             "two_processes": two_processes,
             "cache": cache,
+            "vectors": vectors,
+            "postgres": postgres,
+            "engines": engines,
         }
     )

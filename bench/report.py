@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import vectors
 from bench.harness import median
 
 
@@ -89,6 +90,10 @@ LINES = {
     "learn_at_once_s": Line(title="200 such adds at once, of 200 users", unit="s", target=0.8),
     "learn_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
     "learn_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
+    "engines_ms": Line(
+        title="add beside a vector engine of 200 ms and a graph engine of 150 ms, p50", unit="ms", target=210
+    ),
+    "engines_more_ms": Line(title="what that is more than with neither", unit="ms", target=205),
     "cache_hit_rate": Line(
         title="1,000 users by Zipf's law, 3 questions each, 5 % writes: searches answered from a cache",
         unit="",
@@ -102,6 +107,20 @@ LINES = {
     "cache_redis_miss_times": Line(
         title="any other search beside a Redis, in times of what it takes without", unit=""
     ),
+    "postgres_raw_ms": Line(
+        title="floor: the rows of one add sent raw to PostgreSQL, pipelined, one transaction, p50", unit="ms"
+    ),
+    "postgres_add_ms": Line(title="one add committed by the PostgreSQL store, p50", unit="ms"),
+    "postgres_add_times": Line(title="the same in times of the floor", unit="", target=2),
+    "postgres_adds_ms": Line(title="200 adds at once, of one user or of 200", unit="ms"),
+    "postgres_adds_times": Line(
+        title="the same in times of all their rows sent raw in one transaction", unit="", target=2
+    ),
+    "postgres_search_ms": Line(
+        title="PostgreSQL: scoped search of {rows:,} rows over 100 users, warm, p50", unit="ms", target=4
+    ),
+    "postgres_scope_ms": Line(title="PostgreSQL: search in one scope of {rows:,}, warm, p50", unit="ms"),
+    "postgres_touch_ms": Line(title="PostgreSQL: first search in one scope of {rows:,}", unit="ms"),
     "first_word_ms": Line(
         title="floor: first word of a streamed answer from a server at 0 ms, p50", unit="ms"
     ),
@@ -110,6 +129,7 @@ LINES = {
     ),
     "proxy_p90_ms": Line(title="the same, p90 after p90", unit="ms"),
     "second_process": Line(title="a second process opens the same store", unit="", target="opens"),
+    **vectors.lines(Line),
 }
 
 

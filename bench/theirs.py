@@ -26,8 +26,10 @@ from bench.harness import (
     elsewhere,
     finish,
     in_waves,
+    loop_lag,
     median,
     peak_mb,
+    percentile,
     serve,
 )
 
@@ -48,22 +50,22 @@ memory = Memory.from_config(json.loads(sys.argv[1]))
 """
 
 
-def config(directory: Path, *, url: str = "http://127.0.0.1:9/v1") -> dict[str, Any]:
+def config(directory: Path, *, url: str = "http://127.0.0.1:9/v1", llm: str = "") -> dict[str, Any]:
     """The default configuration (Qdrant in-process), with its files and its embedder at hand."""
     store = {"path": str(directory / "qdrant"), "embedding_model_dims": workload.DIMENSIONS}
     embedder = {"openai_base_url": url, "api_key": "none", "embedding_dims": workload.DIMENSIONS}
     return {
         "vector_store": {"provider": "qdrant", "config": store},
         "embedder": {"provider": "openai", "config": embedder},
-        "llm": {"provider": "openai", "config": {"openai_base_url": url, "api_key": "none"}},
+        "llm": {"provider": "openai", "config": {"openai_base_url": llm or url, "api_key": "none"}},
         "history_db_path": str(directory / "history.db"),
     }
 
 
-def open_memory(directory: Path, *, url: str | None = None, face: str = "Memory") -> Any:
+def open_memory(directory: Path, *, url: str | None = None, llm: str = "", face: str = "Memory") -> Any:
     """A memory; without a `url` its embedder is replaced by a call in this process, to measure the engine alone."""
     cls = getattr(importlib.import_module("mem0"), face)
-    memory = cls.from_config(config(directory, **({"url": url} if url else {})))
+    memory = cls.from_config(config(directory, **({"url": url, "llm": llm} if url else {})))
     if url is None:
         memory.embedding_model.embed = lambda text, _=None: workload.vector(text).tolist()
     return memory
@@ -201,6 +203,27 @@ async def _searching_all(memory: Any, asked: Sequence[tuple[workload.Row, str]])
     )
 
 
+async def learn(job: Job) -> AsyncGenerator[Figures, None]:
+    """As many adds at once as on the other side, with the same latencies."""
+    with fake_openai(latency=0.02) as url, fake_openai(latency=0.3) as llm:
+        memory = open_memory(job.directory, url=url, llm=llm, face="AsyncMemory")
+        await memory.add("A first one.", user_id="warm")
+        yield {}
+        for number in count():
+            texts = list(workload.texts(200, seed=number))
+            async with loop_lag() as late:
+                began = perf_counter()
+                adds = (memory.add(text, user_id=f"at-once-{n}") for n, text in enumerate(texts))
+                made = await asyncio.gather(*adds)
+                took = perf_counter() - began
+            assert all(one["results"] for one in made)
+            yield {
+                "learn_at_once_s": took,
+                "learn_lag_p99_ms": percentile(late, 0.99),
+                "learn_lag_max_ms": max(late),
+            }
+
+
 async def two_processes(job: Job) -> AsyncGenerator[Figures, None]:
     memory = open_memory(job.directory)
     memory.add("A first one.", user_id="alice", infer=False)
@@ -221,6 +244,7 @@ if __name__ == "__main__":
             "listing": listing,
             "deletion": deletion,
             "concurrent": concurrent,
+            "learn": learn,
             "over_http": functools.partial(concurrent, prefix="http_"),
             "two_processes": two_processes,
         }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 DOCS: Final = Path(__file__).resolve().parent
-SECTION: Final = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+SECTION: Final = re.compile(r"(<!-- generated: ([a-z0-9-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 COMMON: Final = ("--user", "--agent", "--run", "--app", "--path", "--config", "--json")
 """Options told once for all commands that have them."""
 
@@ -58,6 +58,13 @@ def sqlite() -> str:
     return _options(SqliteStore)
 
 
+def postgres() -> str:
+    """The options of the PostgreSQL store."""
+    from perdure.stores.postgres import PostgresStore
+
+    return _options(PostgresStore)
+
+
 def local() -> str:
     """The options of the local embedder."""
     from perdure.embedders.local import LocalEmbedder
@@ -77,6 +84,41 @@ def redis_vectors() -> str:
     from perdure.vectors.redis import RedisVectors
 
     return _options(RedisVectors)
+
+
+def qdrant() -> str:
+    """The options of vectors in Qdrant."""
+    from perdure.vectors.qdrant import QdrantVectors
+
+    return _options(QdrantVectors)
+
+
+def chroma() -> str:
+    """The options of vectors in Chroma."""
+    from perdure.vectors.chroma import ChromaVectors
+
+    return _options(ChromaVectors)
+
+
+def pgvector() -> str:
+    """The options of vectors in PostgreSQL."""
+    from perdure.vectors.pgvector import PostgresVectors
+
+    return _options(PostgresVectors)
+
+
+def milvus() -> str:
+    """The options of vectors in Milvus."""
+    from perdure.vectors.milvus import MilvusVectors
+
+    return _options(MilvusVectors)
+
+
+def neo4j() -> str:
+    """The options of the graph in Neo4j."""
+    from perdure.graphs.neo4j import Neo4jGraph
+
+    return _options(Neo4jGraph)
 
 
 def falkordb() -> str:
@@ -163,13 +205,19 @@ def leaves() -> Iterator[tuple[str, Any]]:
 SECTIONS: Final[Mapping[str, Callable[[], str]]] = {
     "settings": settings,
     "sqlite": sqlite,
+    "postgres": postgres,
     "local": local,
     "models": models,
     "embedders": embedders,
     "rerankers": rerankers,
     "redis": redis,
     "redis-vectors": redis_vectors,
+    "qdrant": qdrant,
+    "chroma": chroma,
+    "pgvector": pgvector,
+    "milvus": milvus,
     "falkordb": falkordb,
+    "neo4j": neo4j,
     "errors": errors,
     "fields": fields,
     "common": common,

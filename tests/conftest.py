@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 from tests import loops
 
+from perdure.testing.chroma import ChromaServer
+from perdure.testing.qdrant import QdrantServer
 from perdure.testing.servers import PostgresServer, RedisServer
 
 DEBUGGED = frozenset(
@@ -60,8 +62,29 @@ def falkordb_server() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture
+def qdrant_server() -> Iterator[QdrantServer]:
+    """What speaks Qdrant's HTTP, for one test."""
+    with QdrantServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chroma_server() -> Iterator[ChromaServer]:
+    """Chroma's own server, for all tests."""
+    with ChromaServer() as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL for all tests; each store has a schema of its own in it."""
     with PostgresServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def pgvector_server(postgres_server: PostgresServer) -> PostgresServer:
+    """The same with pgvector in its database."""
+    postgres_server.sql("CREATE EXTENSION IF NOT EXISTS vector")
+    return postgres_server

@@ -28,7 +28,7 @@ ALLOWED = (
         ("logging/__init__.py", name, "emit")
         for name in ("io.TextIOWrapper.write", "io.BufferedWriter.write")
     ),
-    # what belongs to a package is read once, as a module is imported
+    # what belongs to a package is read once
     *(("perdure/engine/dates/vocabulary.py", name, "_phrases") for name in READING),
     *(("importlib/metadata/__init__.py", name, "version") for name in READING),
     # pydantic looks for its plugins once, as the first configuration is read
@@ -66,6 +66,8 @@ def watched() -> Iterator[BlockBuster]:
         )
     for place, function, caller in ALLOWED:
         guard.functions[function].can_block_in(place, caller)
+    for function in guard.functions.values():  # what a module does as it is imported, it does once
+        function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
     blockbuster.blockbuster.BlockingError = Noted  # type: ignore[misc]  # there is no other way to hear of them all
     guard.activate()
     try:

@@ -25,17 +25,18 @@ ALLOWED: dict[str, set[str]] = {
     # a room: the rooms that it may import, from the innermost outwards
     **dict.fromkeys(VALUES, VALUES),
     "ports": VALUES,
+    "lanes": {"errors"},  # a client an event loop
     "threads": {"errors", "load"},
     "onnx": set(),
     "engine": VALUES | {"ports", "threads"},  # never a provider
-    "stores": VALUES | {"ports"},  # a provider: never the engine, never another kind of provider
+    "stores": VALUES | {"ports", "threads"},  # a provider: never the engine, never another kind of provider
     "embedders": VALUES | {"ports", "threads", "http", "onnx"},
     "rerankers": VALUES | {"ports", "threads", "http", "onnx"},
     "llms": VALUES | {"ports", "http"},
     "caches": VALUES | {"ports", "http", "redislink"},  # of http, how to leave alone what fails
-    "vectors": VALUES | {"ports", "http", "redislink"},
-    "graphs": VALUES | {"ports", "http", "redislink"},
-    "redislink": {"errors"},  # connections, for all providers that speak the protocol of Redis
+    "vectors": VALUES | {"ports", "http", "lanes", "redislink", "threads"},
+    "graphs": VALUES | {"ports", "http", "lanes", "redislink"},
+    "redislink": {"errors", "lanes"},  # connections, for all providers that speak the protocol of Redis
     "http": VALUES,  # JSON over HTTP, for all providers that speak it
     "config": VALUES,  # names providers, knows none
     "registry": VALUES | {"ports"},  # knows providers as texts, and imports them when they are used
@@ -44,16 +45,15 @@ ALLOWED: dict[str, set[str]] = {
     "memory": VALUES | {"assemble", "blocking", "config", "engine", "ports"},
     "testing": VALUES | {"ports", "stores"},
     "evaluate": VALUES,
+    "migrate": VALUES | {"assemble", "config", "engine", "options", "ports", "registry", "threads"},
     "observe": VALUES,  # sees an engine by what it tells of itself
-    # of the engine, how a turn becomes a memory, and what ids and roles are
-    "migrate": VALUES | {"engine", "ports", "threads"},
     "transcripts": VALUES | {"engine"},
     "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},
     # of the engine, how memories in a prompt are recognised; all else by the verbs
     "compat": VALUES | {"config", "memory", "proxy"},
     "__main__": {"cli"},
     "cli": VALUES
-    | {"assemble", "config", "engine", "evaluate", "memory", "perdure", "stores", "transcripts"},
+    | {"assemble", "config", "engine", "evaluate", "memory", "migrate", "perdure", "stores", "transcripts"},
     # of the stores, what is done to a file that no memory has open: putting a backup in its place
     "perdure": VALUES | {"compat", "config", "memory"},  # the package itself: public names, loaded lazily
 }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from functools import cached_property
+from typing import Any, TypeAlias
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -20,7 +20,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from perdure.errors import Closed, ConfigurationError, PerdureError, Unavailable
+from perdure.errors import ConfigurationError, PerdureError, Unavailable
+from perdure.lanes import Lanes
 
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
 
@@ -29,13 +30,6 @@ _AT_ONCE = 1_000
 """Keys that are looked at, or removed, in one command."""
 REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 """Trying again does not help."""
-
-
-class _Lane(NamedTuple):
-    """The connections of one event loop."""
-
-    client: Redis
-    end: AsyncGenerator[None]
 
 
 @dataclass(kw_only=True)
@@ -51,14 +45,11 @@ class RedisLink:
     """Seconds that one call may take, connecting included."""
     connections: int
     """At once, of one event loop."""
-    _lanes: dict[asyncio.AbstractEventLoop, _Lane] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _closed: bool = False
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """The answers; in the place of one that was refused, the error."""
         async with asyncio.timeout(self.timeout):
-            pipe = (await self._lane()).client.pipeline(transaction=False)
+            pipe = (await self._lanes.client()).pipeline(transaction=False)
             for command in commands:
                 pipe.execute_command(*command)
             return list(await pipe.execute(raise_on_error=False))
@@ -107,26 +98,11 @@ class RedisLink:
 
     async def aclose(self) -> None:
         """Close the connections, each on its own event loop."""
-        with self._lock:
-            lanes, self._lanes, self._closed = self._lanes, {}, True
-        for loop, lane in lanes.items():
-            if loop is asyncio.get_running_loop():
-                await lane.end.aclose()
-            elif loop.is_running():  # one that stands still closes it when it goes on or ends
-                asyncio.run_coroutine_threadsafe(lane.client.aclose(), loop)
+        await self._lanes.aclose()
 
-    async def _lane(self) -> _Lane:
-        loop = asyncio.get_running_loop()
-        if self._closed:
-            raise Closed("the connections to Redis were closed: open another memory")
-        if (lane := self._lanes.get(loop)) is None:
-            client = self._client()
-            lane = _Lane(client, _ending(client))
-            with self._lock:
-                alive = {other: its for other, its in self._lanes.items() if not other.is_closed()}
-                self._lanes = {**alive, loop: lane}
-            await anext(lane.end)
-        return lane
+    @cached_property
+    def _lanes(self) -> Lanes[Redis]:
+        return Lanes(self._client, Redis.aclose, subject="Redis")
 
     def _client(self) -> Redis:
         secret = {} if self.password is None else {"password": self.password}
@@ -150,14 +126,6 @@ def explained(error: Exception) -> PerdureError:
     if isinstance(error, ResponseError) and "unknown command" in said.lower():
         return ConfigurationError(f"this Redis cannot do it ({said}): it needs a newer version or a module")
     return Unavailable(f"Redis cannot be had ({kind}: {said})" if said else f"Redis cannot be had ({kind})")
-
-
-async def _ending(client: Redis) -> AsyncGenerator[None]:
-    """Close a client when the loop ends: asyncio closes the generators that are still open then, or forgotten."""
-    try:
-        yield
-    finally:
-        await client.aclose()
 
 
 def literal(text: str) -> str:

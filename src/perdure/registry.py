@@ -82,7 +82,12 @@ class Registry(Generic[T]):
 STORES: Registry[Store] = Registry(
     role="store",
     group="perdure.stores",
-    built_in={"sqlite": "perdure.stores.sqlite:SqliteStore", "memory": "perdure.stores.memory:InMemoryStore"},
+    built_in={
+        "sqlite": "perdure.stores.sqlite:SqliteStore",
+        "postgres": "perdure.stores.postgres:PostgresStore",
+        "memory": "perdure.stores.memory:InMemoryStore",
+    },
+    extras={"postgres": "postgres"},
 )
 EMBEDDERS: Registry[Embedder] = Registry(
     role="embedder",
@@ -131,14 +136,23 @@ CACHES: Registry[Cache[Any]] = Registry(
 VECTORS: Registry[VectorEngine] = Registry(
     role="vectors",
     group="perdure.vectors",
-    built_in={"redis": "perdure.vectors.redis:RedisVectors"},
-    extras={"redis": "redis"},
+    built_in={
+        "redis": "perdure.vectors.redis:RedisVectors",
+        "qdrant": "perdure.vectors.qdrant:QdrantVectors",
+        "chroma": "perdure.vectors.chroma:ChromaVectors",
+        "pgvector": "perdure.vectors.pgvector:PostgresVectors",
+        "milvus": "perdure.vectors.milvus:MilvusVectors",
+    },
+    extras={"redis": "redis", "qdrant": "qdrant", "pgvector": "pgvector", "milvus": "milvus"},
 )
 GRAPHS: Registry[GraphEngine] = Registry(
     role="graph",
     group="perdure.graphs",
-    built_in={"falkordb": "perdure.graphs.falkordb:FalkorGraph"},
-    extras={"falkordb": "redis"},
+    built_in={
+        "falkordb": "perdure.graphs.falkordb:FalkorGraph",
+        "neo4j": "perdure.graphs.neo4j:Neo4jGraph",
+    },
+    extras={"falkordb": "redis", "neo4j": "neo4j"},
 )
 
 

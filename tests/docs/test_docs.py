@@ -101,7 +101,14 @@ def forget_modules(known: set[str], home: Path) -> None:
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=ids(RUNNABLE))
-def test_the_examples_of_a_page_run_and_print_what_they_show(page: Path, home: Path) -> None:
+def test_the_examples_of_a_page_run_and_print_what_they_show(
+    page: Path, home: Path, request: pytest.FixtureRequest
+) -> None:
+    if page.name == "postgres.md":
+        server = request.getfixturevalue("postgres_server")
+        given = {"HOST": "127.0.0.1", "PORT": server.port}
+        given |= dict.fromkeys(("USER", "PASSWORD", "DATABASE"), "perdure")
+        os.environ.update({f"PG{name}": str(value) for name, value in given.items()})
     names: dict[str, Any] = {"__name__": "example"}
     for fence in fences(page):
         assert fence.language in LANGUAGES, (
@@ -263,7 +270,7 @@ def test_the_generated_sections_are_what_the_code_says(page: Path) -> None:
 
 def test_every_generated_section_is_shown_once() -> None:
     shown = re.findall(
-        r"<!-- generated: ([a-z-]+) -->", "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+        r"<!-- generated: ([a-z0-9-]+) -->", "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     )
     assert sorted(shown) == sorted(TABLES["SECTIONS"])
 

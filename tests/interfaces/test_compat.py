@@ -226,14 +226,14 @@ asyncio.run(demo())
 
 
 def test_what_this_version_cannot_provide_is_said_at_once(tmp_path: Path) -> None:
-    assert "vector_store 'qdrant' is not available" in run(
+    assert "vector_store 'pinecone' is not available" in run(
         tmp_path,
         """
 from mem0 import Memory
 from mem0.configs.base import MemoryConfig
 
 try:
-    Memory(MemoryConfig(vector_store={"provider": "qdrant", "config": {"host": "localhost"}}))
+    Memory(MemoryConfig(vector_store={"provider": "pinecone", "config": {"api_key": "k"}}))
 except Exception as error:
     print(error)
 """,

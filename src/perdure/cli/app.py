@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from perdure import errors
-from perdure.cli import care, demo, evaluation, files, graph, jobs, memories, output, prompts
+from perdure.cli import care, demo, evaluation, files, graph, jobs, memories, moving, output, prompts
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 """The root of typer's own complaints, which is not exported: BadParameter, UsageError, this."""
@@ -47,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (demo.app, memories.app, prompts.app, graph.app, files.app, jobs.app, care.app):
+for group in (demo.app, memories.app, prompts.app, graph.app, files.app, moving.app, jobs.app, care.app):
     app.registered_commands += group.registered_commands
 app.add_typer(evaluation.app, name="eval", rich_help_panel="Care")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from perdure.compat.mem0_engines import graph, vectors
 from perdure.compat.mem0_models import embedder, reranker
 from perdure.config import Config
 from perdure.errors import ConfigurationError
@@ -27,7 +28,6 @@ class MemoryConfig:
     custom_update_memory_prompt: str | None = None
 
 
-_LATER = ("vector_store", "graph_store")
 _WISHES = ("custom_instructions", "custom_fact_extraction_prompt")
 """What is told to the model besides our own instructions, which stay: they say what an answer looks like."""
 _LLMS: Mapping[str, tuple[str, str | None]] = {
@@ -63,7 +63,7 @@ def translated(config: MemoryConfig | Config | Mapping[str, Any] | None) -> Conf
     """Perdure's configuration for mem0's; one that is Perdure's already stays as it is.
 
     Raises:
-        ConfigurationError: a part that this version cannot provide, or a key that neither knows.
+        ConfigurationError: a part that Perdure cannot provide, or a key that neither knows.
     """
     if config is None or isinstance(config, Config):
         return config
@@ -78,13 +78,6 @@ def translated(config: MemoryConfig | Config | Mapping[str, Any] | None) -> Conf
 
 
 def _translate(config: MemoryConfig) -> Mapping[str, Any] | None:
-    for part in _LATER:
-        given = getattr(config, part)
-        if given is not None:
-            raise ConfigurationError(
-                f"{part} {given.get('provider')!r} is not available in this version: leave {part} out, and "
-                "memories are kept in one SQLite file, extracted without a model"
-            )
     if config.custom_update_memory_prompt is not None:
         raise ConfigurationError(
             "custom_update_memory_prompt has no counterpart: what a fact does to others is decided by rules; leave it out"
@@ -96,6 +89,10 @@ def _translate(config: MemoryConfig) -> Mapping[str, Any] | None:
         made["reranker"] = reranker(config.reranker, _llm)
     if config.llm:
         made["llm"] = _llm(config.llm)
+    if config.vector_store:
+        made["vectors"] = vectors(config.vector_store)
+    if config.graph_store:
+        made["graph"] = graph(config.graph_store)
     if wishes := "\n".join(wish for part in _WISHES if (wish := getattr(config, part))):
         made["settings"] = {"instructions": wishes}
     return made or None

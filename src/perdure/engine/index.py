@@ -168,7 +168,7 @@ class PartitionIndex:
 
     def rows_of(self, ords: Iterable[int]) -> Rows:
         """The rows alive with these `ord`s, ascending."""
-        wanted = np.unique(np.fromiter(ords, np.int64))
+        wanted = np.array(sorted(set(ords)), np.int64)
         if not len(wanted):
             return np.zeros(0, np.int32)
         held = self.ords.values

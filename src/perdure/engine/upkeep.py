@@ -150,7 +150,7 @@ async def imported(
     if not isinstance(store, Exports):
         raise InvalidInput(f"{type(store).__name__} cannot take an import")
     counts = {"turns": 0, "memories": 0, "changes": 0, "jobs": 0, "new": 0}
-    async for read in _pages(from_records(records, tenant), PAGE):
+    async for read in pages(from_records(records, tenant), PAGE):
         page = [export._replace(record=tally.record(export.record)) for export in read]
         counts["new"] += await store.restore(await _entered(page, make))
         left_out = await _without_turns(store, tenant, page)
@@ -180,7 +180,8 @@ async def _entered(page: Sequence[Export], make: MakeEntries) -> list[Export]:
     return [export._replace(entry=made.get(id(export.record))) for export in page]
 
 
-async def _pages(items: AsyncIterable[Item], size: int) -> AsyncIterator[list[Item]]:
+async def pages(items: AsyncIterable[Item], size: int) -> AsyncIterator[list[Item]]:
+    """So many items at a time."""
     page: list[Item] = []
     async for item in items:
         page.append(item)

@@ -14,7 +14,10 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:  # it comes with the package of PostgreSQL
+    import psutil
 
 START = 20.0
 """Seconds in which a server has to be there."""
@@ -182,9 +185,14 @@ class PostgresServer:
     def stop(self) -> None:
         """End it at once, as a crash does: what was not committed is gone, the rest is found at the next start."""
         if self._process is not None:
-            self._signal(signal.SIGKILL)
+            started = self._signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
+            end = time.monotonic() + START
+            while (
+                any(map(_is_there, started)) and time.monotonic() < end
+            ):  # else the next one would not start
+                time.sleep(0.001)
 
     def restart(self) -> None:
         """Stop and start it."""
@@ -240,16 +248,21 @@ class PostgresServer:
     def _said(self) -> str:
         return self._log.read_text(errors="replace")[-2000:]
 
-    def _signal(self, number: int) -> None:
-        """To it, and then to all processes that it has started: it starts no more of them meanwhile."""
-        import psutil  # comes with the package
+    def _signal(self, number: int) -> list[psutil.Process]:
+        """To it and to all processes that it has started, which are told; it starts no more of them meanwhile."""
+        import psutil
 
         assert self._process is not None
-        with suppress(psutil.NoSuchProcess):
-            started = psutil.Process(self._process.pid).children(recursive=True)
-            for process in (psutil.Process(self._process.pid), *started):
-                with suppress(psutil.NoSuchProcess):
-                    process.send_signal(number)
+        try:
+            server = psutil.Process(self._process.pid)
+            server.suspend()
+            started: list[psutil.Process] = server.children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        for process in (*started, server):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        return started
 
     def _answers(self) -> bool:
         import psycopg
@@ -274,6 +287,16 @@ _POSTGRES_OPTIONS = {
 
 def _unprivileged() -> dict[str, Any]:
     return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+
+
+def _is_there(process: psutil.Process) -> bool:
+    """Whether it holds anything still; the dead may lie about until somebody asks for them."""
+    import psutil
+
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _free_port() -> int:

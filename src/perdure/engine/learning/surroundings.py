@@ -188,5 +188,7 @@ def alike(vectors: Vectors) -> Mapping[tuple[int, int], float]:
 def _facts(index: PartitionIndex, own: Sequence[Memory], now: datetime) -> Mask:
     """The rows of the turns' own scope that have no place in a conversation, and may be seen."""
     turns = index.rows_of([memory.ord for memory in own])
-    scopes = index.scopes.values
-    return index.visible(micros(now)) & index.placeless & np.isin(scopes, scopes[turns])
+    scopes, same = index.scopes.values, np.zeros(len(index.ids), np.bool_)
+    for scope in set(scopes[turns].tolist()):
+        same |= scopes == scope
+    return index.visible(micros(now)) & index.placeless & same

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import NamedTuple
 
-from perdure.errors import ModelMismatch
 from perdure.ports import Space
-
-
-class Held(NamedTuple):
-    """A space as the store has it."""
-
-    id: int
-    space: Space
+from perdure.stores.spaces import Held, fits, mismatch
 
 
 def active(connection: sqlite3.Connection) -> Held | None:
@@ -29,13 +21,6 @@ def number_of(connection: sqlite3.Connection, space: Space) -> int | None:
         (space.analyzer, space.model, space.dimensions),
     ).fetchone()
     return None if row is None else int(row[0])
-
-
-def fits(held: Space, asked: Space) -> bool:
-    """Whether entries of `asked` can stand beside those of `held`."""
-    if held.analyzer != asked.analyzer:
-        return False
-    return asked.model is None or (held.model, held.dimensions) == (asked.model, asked.dimensions)
 
 
 def fitting(connection: sqlite3.Connection, asked: Space | None) -> int:
@@ -90,19 +75,6 @@ def insert(connection: sqlite3.Connection, space: Space, *, active: bool) -> int
 def begin_generation(connection: sqlite3.Connection) -> None:
     """Tell the indexes that hold entries in use to read them again."""
     connection.execute("UPDATE meta SET value = value + 1 WHERE key IN ('generation', 'stamp')")
-
-
-def mismatch(held: Space, asked: Space) -> ModelMismatch:
-    """Says what the entries were made with, what was asked for, and what to do."""
-    return ModelMismatch(
-        f"the store's entries were made with {_told(held)}, this process computes them with {_told(asked)}: "
-        "configure the former, or run `perdure reindex` to make them again with the latter"
-    )
-
-
-def _told(space: Space) -> str:
-    model = f"the model {space.model!r} ({space.dimensions} dimensions)" if space.model else "no model"
-    return f"{model} and analyzer {space.analyzer}"
 
 
 def _has_entries(connection: sqlite3.Connection, number: int) -> bool:

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from perdure.errors import Closed, Unavailable
+from perdure.errors import Closed, StoreError, StoreUnwritable, Unavailable
 from perdure.load import Load
 from perdure.moments import micros
 from perdure.ports import Batch, Committed, Delta, Entry, Erased, Export, Job, Query, Space, Stand, StoreStats
@@ -37,6 +37,7 @@ from perdure.stores.sqlite.migrations import scripts, upgrade
 from perdure.stores.sqlite.news import Mark, News, look
 from perdure.stores.sqlite.watch import Watch
 from perdure.stores.sqlite.workers import Crew, Outcome, Serve, group_commit, plainly, snapshot
+from perdure.stores.traces import Traces
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
 T = TypeVar("T")
@@ -44,8 +45,6 @@ T = TypeVar("T")
 LONGEST_WAIT: Final = 86_400
 """Seconds; SQLite counts milliseconds in 32 bits."""
 MOST_READERS: Final = 64
-MOST_WRITES: Final = 1_024
-"""After so many writes at the latest, what could not be removed of erased words is tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +66,8 @@ class SqliteStore:
     """Of a new file; larger for vectors of more than 1,000 dimensions."""
     group: int = 256
     """So many commits that come together are made in one transaction, with one wait for the disk."""
+    read_only: bool = False
+    """Refuse every write; the file has to be there, with the present schema."""
 
     def __post_init__(self) -> None:
         """Refuse what SQLite would fail at later, or take for something else.
@@ -86,8 +87,12 @@ class SqliteStore:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: it has to be {range_}")
 
     async def open(self, space: Space | None) -> None:
-        """Create or upgrade the file, check it, adopt or check the space."""
+        """Create or upgrade the file, check it, adopt or check the space; if it is only read, look at it."""
         self._use.space = space
+        if self.read_only:
+            await self._use.readers.do(partial(_examine, self._file, space))
+            self._use.is_open = True
+            return
         await self._use.writer.do(partial(_prepare, self._file, self._connections, space), alone=True)
         await self._remove_traces()  # of an erasure that was cut off
         self._use.is_open = True
@@ -326,6 +331,8 @@ class SqliteStore:
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._check_open()
+        if self.read_only:
+            raise StoreUnwritable(f"{self._file} was opened to be read only: nothing was changed")
         result = await self._use.writer.do(work)
         if self._use.traces.are_due():
             await self._remove_traces()
@@ -380,33 +387,11 @@ class SqliteStore:
 
     def _crew(self, name: str, *, serve: Serve, threads: int = 1) -> Crew:
         """Threads that read."""
-        connect = partial(_reading, self._connections)
+        connect = partial(_reading, self._connections, existing=self.read_only)
         return Crew(name, connect, serve=serve, explain=self._explain, threads=threads)
 
     def _explain(self, error: Exception) -> Exception:
         return explained(error, self._file)
-
-
-@dataclass
-class _Traces:
-    """When to try again to remove what is left of erased words: after 1, 2, 4 ... more writes.
-
-    A try may take as long as writing the whole file, or waiting for a reader.
-    """
-
-    pause: int = 0
-    """In writes; 0: nothing is left."""
-    left: int = 0
-
-    def are_due(self) -> bool:
-        """Whether to try again after this write."""
-        self.left -= 1
-        return self.pause > 0 and self.left <= 0
-
-    def tried(self, *, done: bool) -> None:
-        """Begin the next pause, twice as long as the last, or none."""
-        self.pause = 0 if done else min(2 * self.pause or 1, MOST_WRITES)
-        self.left = self.pause
 
 
 @dataclass(kw_only=True)
@@ -419,7 +404,7 @@ class _Use:
     space: Space | None = None
     is_open: bool = False
     news: News = field(default_factory=News)
-    traces: _Traces = field(default_factory=_Traces)
+    traces: Traces = field(default_factory=Traces)
 
 
 def _prepare(path: Path, connections: Opener, space: Space | None, connection: sqlite3.Connection) -> None:
@@ -433,6 +418,16 @@ def _prepare(path: Path, connections: Opener, space: Space | None, connection: s
         connection.execute("COMMIT")
 
 
+def _examine(path: Path, space: Space | None, connection: sqlite3.Connection) -> None:
+    """Refuse what is no store of the newest schema, or another space than this."""
+    schema, newest = identify(connection, path, newest=len(scripts())), len(scripts())
+    if schema != newest:
+        raise StoreError(
+            f"{path} has schema {schema}, and this Perdure reads {newest}: open it once without read_only"
+        )
+    spaces.fitting(connection, space)
+
+
 def _write_in_place(
     identity: Identity, connection: sqlite3.Connection, writes: Sequence[workers.Job]
 ) -> list[Outcome]:
@@ -440,7 +435,9 @@ def _write_in_place(
     return group_commit(connection, writes)
 
 
-def _reading(connections: Opener) -> sqlite3.Connection:
+def _reading(connections: Opener, *, existing: bool) -> sqlite3.Connection:
+    if existing and not connections.path.exists():
+        raise StoreError(f"there is no store at {connections.path}: name one that is there")
     connection = connections()
     connection.execute("PRAGMA query_only=ON")
     sqlfilters.register(connection)

@@ -1,0 +1,259 @@
+"""Connections by process and event loop: work is done on one of them, within its time, and again where that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final, TypeVar
+
+from psycopg import AsyncConnection, Error, OperationalError
+from psycopg.pq import TransactionStatus
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from perdure.errors import Closed, Unavailable
+from perdure.load import Load
+from perdure.stores.postgres import meanings
+from perdure.stores.postgres.connection import Connection, cut, prepare
+
+T = TypeVar("T")
+
+FIRST_PAUSE: Final = 0.02
+"""Seconds before the second try; each further one waits up to twice as long."""
+LONGEST_PAUSE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """Where the server is, and how patient we are."""
+
+    place: str
+    """For messages: no password."""
+    conninfo: str = field(repr=False)
+    least: int
+    most: int
+    timeout: float
+    connect_timeout: float
+    kept: bool
+    """Whether statements are kept by the server."""
+
+    @property
+    def tries(self) -> int:
+        """Enough to get past all connections of a pool that have ended meanwhile, and a server that starts again."""
+        return self.most + 10
+
+    def _options(self) -> Mapping[str, Any]:
+        return {
+            "autocommit": True,
+            "client_encoding": "utf8",
+            "connect_timeout": max(2, round(self.connect_timeout)),  # libpq takes whole seconds, two at least
+            "application_name": "perdure",
+        }
+
+    async def connect(self) -> Connection:
+        """A connection of its own.
+
+        Raises:
+            ConfigurationError: the server does not let us in.
+            Unavailable: it is not there.
+        """
+        try:
+            connection = await AsyncConnection.connect(self.conninfo, **self._options())
+        except OperationalError as error:
+            if meanings.is_refused(error):
+                raise meanings.refused(error, self.place) from error
+            raise meanings.unreachable(error, self.place) from error
+        prepare(connection, kept=self.kept)
+        return connection
+
+    def pool(self) -> AsyncConnectionPool[Connection]:
+        """Connections, not opened yet; those that have ended are replaced."""
+
+        async def configure(connection: Connection) -> None:
+            prepare(connection, kept=self.kept)
+
+        return AsyncConnectionPool(
+            self.conninfo,
+            kwargs=dict(self._options()),
+            min_size=self.least,
+            max_size=self.most,
+            open=False,
+            configure=configure,
+            timeout=self.connect_timeout,
+            reconnect_timeout=self.connect_timeout,
+            name=f"perdure {self.place}",
+        )
+
+
+class Lane:
+    """The connections of one event loop."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.pool = server.pool()
+        self.end = _ending(self.pool)
+        self._opening = asyncio.Lock()
+        self._open = False
+
+    async def open(self) -> None:
+        """Begin to make connections; they are ended with the loop at the latest."""
+        async with self._opening:
+            if not self._open:
+                await anext(self.end)
+                await self.pool.open()
+                self._open = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has begun to make connections."""
+        return self._open
+
+    async def persist(
+        self, work: Callable[[Connection], Awaitable[T]], *, again: Callable[[], bool] = lambda: True
+    ) -> T:
+        """The result of `work`, which is done again when its connection ends or others are in its way.
+
+        Args:
+            again: whether that is safe; asked after each failure.
+
+        Raises:
+            PerdureError: see `meanings`.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.server.timeout
+        for attempt in count(1):
+            try:
+                return await self.once(work, deadline - loop.time())
+            except Exception as error:
+                passes = meanings.is_lost(error) or meanings.is_passing(error)
+                wait = pause(attempt)
+                if (
+                    not passes
+                    or attempt >= self.server.tries
+                    or loop.time() + wait >= deadline
+                    or not again()
+                ):
+                    meaning = meanings.explained(error, self.server.place)
+                    if meaning is error:
+                        raise
+                    raise meaning from error
+                await asyncio.sleep(wait)
+        raise AssertionError("counting does not end")
+
+    async def once(self, work: Callable[[Connection], Awaitable[T]], seconds: float) -> T:
+        """The result of `work`, done on one of the connections.
+
+        Raises:
+            Unavailable: it took longer than these seconds, or there was no connection for it.
+            ConfigurationError: the server does not let us in any more.
+            psycopg.Error: see `meanings`.
+        """
+        connection = await self._connection(seconds)
+        late = False
+
+        def end() -> None:
+            nonlocal late
+            late = True
+            cut(connection)
+
+        timer = asyncio.get_running_loop().call_later(seconds, end)
+        try:
+            return await work(connection)
+        except Error as error:
+            if late:
+                raise Unavailable(
+                    f"{self.server.place} gave no answer in time: try again later, or raise `timeout`"
+                ) from error
+            raise
+        finally:
+            await self._give_back(connection)
+            timer.cancel()
+
+    async def _connection(self, seconds: float) -> Connection:
+        try:
+            return await self.pool.getconn(timeout=min(seconds, self.server.connect_timeout))
+        except PoolTimeout as error:
+            probe = await self.server.connect()  # tells why, unless there are just too many at work
+            await probe.close()
+            raise meanings.explained(error, self.server.place) from error
+
+    async def _give_back(self, connection: Connection) -> None:
+        """Undo what was left undone, and let others have it; one that is in the middle of something is closed."""
+        try:
+            if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                await connection.rollback()
+        except Error:
+            await connection.close()
+        finally:
+            await self.pool.putconn(connection)
+
+
+def pause(attempt: int) -> float:
+    """Seconds before the next attempt: those that failed together do not come back together."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempt - 1))
+    return random.uniform(0.5, 1.0) * longest  # noqa: S311 - no secret
+
+
+async def _ending(pool: AsyncConnectionPool[Connection]) -> AsyncGenerator[None]:
+    """Close a pool when its loop ends: asyncio closes the generators that are still open then, or forgotten."""
+    try:
+        yield
+    finally:
+        with suppress(
+            asyncio.CancelledError
+        ):  # when a loop ends, its tasks were cancelled, the pool's own among them
+            await pool.close()
+
+
+@dataclass
+class Lanes:
+    """The lanes of one process."""
+
+    server: Server
+    closed: bool = False
+    _lanes: dict[asyncio.AbstractEventLoop, Lane] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    pid: int = field(default_factory=os.getpid)
+
+    async def lane(self) -> Lane:
+        """That of the running event loop.
+
+        Raises:
+            Closed: they were given back.
+        """
+        loop = asyncio.get_running_loop()
+        if self.closed:
+            raise Closed("this store is not open: open it, or another one when it was closed")
+        if (lane := self._lanes.get(loop)) is None:
+            lane = Lane(self.server)
+            with self._lock:
+                alive = {other: its for other, its in self._lanes.items() if not other.is_closed()}
+                self._lanes = {**alive, loop: lane}
+        if not lane.is_open:
+            await lane.open()
+        return lane
+
+    def load(self) -> Load:
+        """How many connections are at work, of all lanes."""
+        with self._lock:
+            told = [lane.pool.get_stats() for lane in self._lanes.values()]
+        return Load(
+            running=sum(one.get("pool_size", 0) - one.get("pool_available", 0) for one in told),
+            bound=self.server.most * max(len(told), 1),
+            waiting=sum(one.get("requests_waiting", 0) for one in told),
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections, each on its own event loop."""
+        with self._lock:
+            lanes, self._lanes, self.closed = self._lanes, {}, True
+        for loop, lane in lanes.items():
+            if loop is asyncio.get_running_loop():
+                await lane.end.aclose()
+            elif loop.is_running():  # one that stands still closes them when it goes on or ends
+                asyncio.run_coroutine_threadsafe(lane.end.aclose(), loop)

@@ -1,0 +1,134 @@
+"""Which space is in use, and making entries again in another, beside those in use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from perdure.ports import Entry, Space
+from perdure.stores.postgres import standing
+from perdure.stores.postgres.commit import PUT_ENTRY, entry_row
+from perdure.stores.postgres.connection import Settings, Statement, Transaction
+from perdure.stores.postgres.read import MEMORY, memories
+from perdure.stores.spaces import fits, mismatch
+from perdure.types import Memory, Partition
+
+_MISSING: Final = (
+    "FROM memories m JOIN partitions p ON p.id = m.partition JOIN scopes s ON s.id = m.scope "
+    "LEFT JOIN entries e ON e.space = %s AND e.partition = m.partition AND e.ord = m.ord "
+    "WHERE m.erased_at IS NULL "  # retired ones as well: `known_at` asks for them
+    "AND (e.ord IS NULL OR (%s AND length(e.vectors) = 0))"
+)
+_NUMBER: Final = (
+    "SELECT id FROM spaces WHERE analyzer = %s AND model IS NOT DISTINCT FROM %s::text AND dimensions = %s "
+    "ORDER BY active DESC"
+)
+_INSERT: Final = (
+    "INSERT INTO spaces (analyzer, model, dimensions, active) VALUES (%s, %s, %s, %s) RETURNING id"
+)
+_BEGIN_GENERATION: Final = Statement("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+
+
+async def adopt(transaction: Transaction, settings: Settings, asked: Space) -> None:
+    """Begin to use a space, when nothing speaks against it.
+
+    - The store has none, or no entries: it takes this one.
+    - Its entries were made without a model: those that come now have one.
+    - It fits: nothing to do.
+
+    Raises:
+        ModelMismatch: none of these.
+    """
+    [found] = await transaction.ask(standing.SPACE)
+    held = standing.held(found[0]) if found else None
+    if held is not None and fits(held.space, asked):
+        return
+    _, found, [[has_entries]] = await transaction.ask(
+        settings.alone,
+        standing.SPACE,
+        Statement("SELECT EXISTS (SELECT 1 FROM entries e JOIN spaces s ON s.id = e.space AND s.active)"),
+    )
+    held = standing.held(found[0]) if found else None
+    if held is None:
+        await transaction.ask(_insert(asked, active=True))
+    elif fits(held.space, asked):
+        return
+    elif not has_entries or fits(asked, held.space):
+        change = "UPDATE spaces SET analyzer = %s, model = %s, dimensions = %s WHERE id = %s"
+        await transaction.ask(Statement(change, (asked.analyzer, asked.model, asked.dimensions, held.id)))
+    else:
+        raise mismatch(held.space, asked)
+
+
+async def missing(transaction: Transaction, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
+    """Versions without an entry in `space`, or without vectors when it has a model."""
+    number = await _number(transaction, space)
+    asked = Statement(
+        f"SELECT p.tenant, p.owner, {MEMORY} {_MISSING} LIMIT %s", (number, space.model is not None, limit)
+    )
+    [found] = await transaction.ask(asked)
+    return [(Partition(*row[:2]), memory) for row in found for memory in memories([row[2:]], row[0])]
+
+
+async def prepare(
+    transaction: Transaction,
+    settings: Settings,
+    space: Space,
+    entries: Sequence[tuple[Partition, int, Entry]],
+) -> None:
+    """Store entries in a space that need not be in use; what was erased meanwhile gets none."""
+    await transaction.ask(settings.alone)
+    [held] = await transaction.ask(standing.SPACE)
+    number = await _number(transaction, space) or await _made(transaction, space)
+    if held and held[0][0] == number:
+        await transaction.ask(_BEGIN_GENERATION)
+    statements = []
+    for partition, ord_, entry in entries:
+        _, _, _, *values = entry_row(number, 0, ord_, entry)
+        statements.append(Statement(_PREPARE, (number, *values, *partition, ord_)))
+    await transaction.ask(*statements)
+
+
+_PREPARE: Final = PUT_ENTRY.replace(
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ",
+    "SELECT %s, m.partition, m.ord, %s, %s, %s, %s, %s, m.tenant FROM partitions p "
+    "JOIN memories m ON m.partition = p.id "
+    "WHERE p.tenant = %s AND p.owner = %s AND m.ord = %s AND m.erased_at IS NULL ",
+)
+
+
+async def activate(transaction: Transaction, settings: Settings, space: Space) -> int:
+    """Use `space` from now on and drop all others, unless something is missing in it: then, how much."""
+    await transaction.ask(settings.alone)
+    number = await _number(transaction, space)
+    counted = Statement(f"SELECT count(*) {_MISSING}", (number, space.model is not None))
+    [[[lacking]], held] = await transaction.ask(counted, standing.SPACE)
+    if lacking:
+        return int(lacking)
+    number = number or await _made(transaction, space)
+    if not held or held[0][0] != number:
+        await transaction.ask(
+            Statement("UPDATE spaces SET active = FALSE WHERE active"),
+            Statement("UPDATE spaces SET active = TRUE WHERE id = %s", (number,)),
+            _BEGIN_GENERATION,
+        )
+    await transaction.ask(
+        Statement("DELETE FROM entries WHERE space <> %s", (number,)),
+        Statement("DELETE FROM spaces WHERE id <> %s", (number,)),
+    )
+    return 0
+
+
+async def _number(transaction: Transaction, space: Space) -> int | None:
+    """The number of a space, in use or being prepared."""
+    [found] = await transaction.ask(Statement(_NUMBER, (space.analyzer, space.model, space.dimensions)))
+    return found[0][0] if found else None
+
+
+async def _made(transaction: Transaction, space: Space) -> int:
+    [[[number]]] = await transaction.ask(_insert(space, active=False))
+    return int(number)
+
+
+def _insert(space: Space, *, active: bool) -> Statement:
+    return Statement(_INSERT, (space.analyzer, space.model, space.dimensions, active))

@@ -1,0 +1,113 @@
+"""What vector engines have in common: an owner's key, and pieces of texts that are found once each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from perdure.errors import Unavailable
+from perdure.ports.derived import Near, Point
+from perdure.types import Partition
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MORE: Final = 4
+"""How many times as much is asked for when pieces of long texts crowd out other texts."""
+
+
+@dataclass
+class Opened:
+    """What was opened: `place` is where an engine has the namespace's data."""
+
+    place: str = ""
+    contents: str = ""
+    dimensions: int = 0
+
+
+def owner(partition: Partition) -> str:
+    """A partition as a key, always the same; names of users are no part of it."""
+    return blake2b(repr(tuple(partition)).encode(), digest_size=16).hexdigest()
+
+
+def changed(points: Sequence[Point], dead: Sequence[int]) -> list[int]:
+    """The versions whose earlier pieces go."""
+    return list(dict.fromkeys([*dead, *(point.ord for point in points)]))
+
+
+def pieces(points: Sequence[Point]) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+    """Each piece with its version and its number therein."""
+    for point in points:
+        for number, vector in enumerate(point.vectors):
+            yield point.ord, number, vector
+
+
+def batches(points: Sequence[Point], floats: int) -> Iterator[list[tuple[int, int, NDArray[np.float32]]]]:
+    """The pieces, as many at once as have so many numbers."""
+    batch: list[tuple[int, int, NDArray[np.float32]]] = []
+    for piece in pieces(points):
+        if batch and (len(batch) + 1) * piece[2].size > floats:
+            yield batch
+            batch = []
+        batch.append(piece)
+    if batch:
+        yield batch
+
+
+def each_once(scored: Iterable[tuple[int, float]], limit: int) -> list[Near]:
+    """The versions of pieces that come nearest first."""
+    best: dict[int, float] = {}
+    for ord_, cosine in scored:
+        best.setdefault(ord_, cosine)
+    return [Near(ord_, cosine) for ord_, cosine in best.items()][:limit]
+
+
+async def nearest_once(
+    ask: Callable[[int], Awaitable[Sequence[tuple[int, float]]]], *, limit: int, most: int
+) -> list[Near]:
+    """The nearest versions, each once; as long as pieces of one crowd out others, more are asked for.
+
+    Args:
+        ask: the so many nearest pieces.
+        most: pieces that can be asked for.
+    """
+    count = min(limit, most)
+    while True:
+        scored = await ask(count)
+        found = each_once(scored, limit)
+        if len(found) == limit or len(scored) < count or count == most:
+            return found
+        count = min(MORE * count, most)
+
+
+def at_least(options: object, **least: float) -> None:
+    """Refuse numbers that are too small.
+
+    Raises:
+        ValueError: one is; the message names it.
+    """
+    for name, bound in least.items():
+        if not getattr(options, name) >= bound:
+            raise ValueError(f"{name} has to be {bound} or more")
+
+
+def in_parts(ords: Sequence[int], most: int) -> Iterator[list[int]]:
+    """At most so many at once, as one request may name."""
+    for start in range(0, len(ords), most):
+        yield list(ords[start : start + most])
+
+
+def lost(engine: str) -> Unavailable:
+    """What an engine says whose contents are not those that were opened."""
+    return Unavailable(f"{engine} has lost what it held: it is told again")
+
+
+def address(url: str) -> str:
+    """Where a URL leads, without user and password."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{host}:{parts.port}" if parts.port else host or parts.path

@@ -1,0 +1,355 @@
+"""PostgreSQL that restarts, hangs or drops connections, and processes over it that are killed: nothing is lost or twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perdure import AsyncMemory, Memory
+from perdure.errors import Unavailable
+from perdure.stores.postgres import PostgresStore
+from perdure.testing.models import ModelServer
+from perdure.testing.servers import PostgresServer
+from perdure.testing.store.scenes import ALICE, NOW, SPACE, add, batch, query, revision, said, texts
+
+SOAK = bool(os.environ.get("PERDURE_SOAK"))
+PROCESS = Path(__file__).with_name("postgres_process.py")
+KILLS = 60 if SOAK else 6
+RESTARTS = 30 if SOAK else 3
+SETTLED = 120
+NAMES = count(1)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One that may be stopped: not the one of all other tests."""
+    with PostgresServer() as server:
+        yield server
+
+
+def config(server: PostgresServer, **options: Any) -> dict[str, Any]:
+    store = {"provider": "postgres", "url": server.url(), "schema": f"own{next(NAMES)}", **options}
+    return {"store": store, "embedder": "hash"}
+
+
+class Load:
+    """Adds and searches without end, and what became of them."""
+
+    def __init__(self, memory: AsyncMemory) -> None:
+        self.memory = memory
+        self.acknowledged: list[tuple[str, str]] = []
+        self.tried: set[tuple[str, str]] = set()
+        self.refused: list[Unavailable] = []
+
+    async def run(self, trouble: Callable[[], Awaitable[None]]) -> None:
+        """As long as the trouble lasts, and a while after it."""
+        tasks = [asyncio.create_task(self._caller(n)) for n in range(8)]
+        try:
+            await trouble()
+            before = len(self.acknowledged)
+            async with asyncio.timeout(SETTLED):
+                while len(self.acknowledged) < before + 50:
+                    await asyncio.sleep(0.01)
+        finally:
+            for task in tasks:
+                task.cancel()
+            done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(one, asyncio.CancelledError) for one in done), done
+
+    async def _caller(self, caller: int) -> None:
+        for number in count():
+            user, text = f"user {number % 2}", f"caller {caller} said {number:05}"
+            self.tried.add((user, text))
+            try:
+                await self.memory.add(text, user_id=user)
+            except Unavailable as error:
+                self.refused.append(error)
+                continue
+            self.acknowledged.append((user, text))
+            with suppress(Unavailable):
+                found = await self.memory.search(text, user_id=user, top_k=2)
+                assert text in [one["memory"] for one in found["results"]]
+
+    async def held(self) -> Counter[tuple[str, str]]:
+        """What is stored now."""
+        store = self.memory._store
+        found = await store.find(query())
+        return Counter((str(memory.scope.user_id), memory.text) for memory in found)
+
+    async def check(self) -> None:
+        """All that was acknowledged is there, once; nothing is there that nobody said."""
+        held = await self.held()
+        assert set(self.acknowledged) <= set(held) <= self.tried
+        assert max(held.values()) == 1
+        assert (await self.memory.doctor())["problems"] == []
+
+
+def test_nothing_acknowledged_is_lost_when_the_server_restarts_in_the_middle_of_a_load(server):
+    async def scenario() -> None:
+        async with AsyncMemory(config(server)) as memory:
+            load = Load(memory)
+
+            async def trouble() -> None:
+                for _ in range(RESTARTS):
+                    await asyncio.sleep(0.3)
+                    await asyncio.to_thread(server.restart)
+
+            await load.run(trouble)
+            await load.check()
+            assert load.refused == []  # it was back within `connect_timeout`: callers have only waited
+
+    asyncio.run(scenario())
+
+
+def test_nothing_acknowledged_is_lost_when_connections_end_all_the_time(server):
+    async def scenario() -> None:
+        async with AsyncMemory(config(server, max_connections=4)) as memory:
+            load = Load(memory)
+            end = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'perdure' AND random() < 0.5"
+            )
+
+            async def trouble() -> None:
+                for _ in range(10 * RESTARTS):
+                    await asyncio.sleep(random.uniform(0.01, 0.1))
+                    await asyncio.to_thread(server.sql, end)
+
+            await load.run(trouble)
+            await load.check()
+            assert len(load.refused) < len(load.acknowledged)  # most callers have noticed nothing
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_is_gone_or_hangs_is_an_error_in_time_and_no_harm_after(server):
+    async def scenario() -> None:
+        options = {"timeout": 1.0, "connect_timeout": 0.5}
+        async with AsyncMemory(config(server, **options)) as memory:
+            await memory.add("said before", user_id="maya")
+            server.stop()
+            with pytest.raises(Unavailable, match="cannot be reached"):
+                await memory.add("said to nobody", user_id="maya")
+            server.start()
+            async with asyncio.timeout(SETTLED):
+                while not await answers(memory):
+                    await asyncio.sleep(0.05)
+            server.hang()
+            try:
+                with pytest.raises(Unavailable):
+                    await memory.add("said to one who sleeps", user_id="maya")
+            finally:
+                server.go_on()
+            async with asyncio.timeout(SETTLED):
+                while not await answers(memory):
+                    await asyncio.sleep(0.05)
+            await memory.add("said after", user_id="maya")
+            held = texts(await memory._store.find(query()))
+            assert {"said before", "said after"} <= {*held}
+            assert len(held) == len({*held})
+
+    async def answers(memory: AsyncMemory) -> bool:
+        try:
+            return bool((await memory.search("said", user_id="maya"))["results"])
+        except Unavailable:
+            return False
+
+    asyncio.run(scenario())
+
+
+# ---- a connection that ends at any point of a commit
+
+
+class Cutting:
+    """A way to a server that ends one connection when so many answers have come from it, and keeps that answer back."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._serving: set[asyncio.Task[None]] = set()
+        self.left = -1
+        """Answers that are let through before; -1: all."""
+        self.port = 0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Cutting]:
+        server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            await asyncio.gather(*self._serving)
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.add(asyncio.create_task(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", self._port)
+        up = asyncio.create_task(self._pass(reader, forth))
+        with suppress(OSError):
+            while data := await back.read(65_536):
+                if self.left == 0:
+                    self.left = -1
+                    break
+                self.left -= self.left > 0
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
+        await up  # what was sent is with the server
+        forth.close()
+        with suppress(OSError):
+            await forth.wait_closed()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+
+
+def test_a_commit_is_stored_once_wherever_in_it_the_connection_ends(server):
+    """The answer that was lost may be that to `COMMIT`: then nobody knows, until it is looked up."""
+
+    async def scenario() -> int:
+        async with Cutting(server.port).open() as way:
+            url = f"postgresql://perdure:perdure@127.0.0.1:{way.port}/perdure"
+            store = PostgresStore(url=url, schema=f"own{next(NAMES)}", max_connections=1)
+            await store.open(SPACE)
+            for point in count():
+                old = await add(store, f"old {point}")
+                made = batch(said(f"new {point}"), revision(old, f"newer {point}", at=NOW))
+                way.left = point
+                committed = await store.commit(made)
+                uncut, way.left = way.left >= 0, -1
+                assert not committed.repeated
+                held = texts(await store.find(query()))
+                assert sorted(held) == sorted(
+                    f"{word} {n}" for n in range(point + 1) for word in ("new", "newer")
+                )
+                assert len((await store.load(ALICE.partition)).rows) == len(held)
+                if uncut:  # there were fewer answers than that
+                    break
+            assert await store.check() == []
+            await store.aclose()
+            return point
+
+    assert asyncio.run(scenario()) >= 2
+
+
+# ---- several processes
+
+
+def learned(seen: Any) -> dict[str, Any]:
+    """One fact of each message."""
+    lines = [json.loads(line) for line in seen.content.split("\n")]
+    return {
+        "facts": [
+            {
+                "text": f"Known: {line['text']}", "turns": [1], "subject": "Ann", "attribute": line["text"],
+                "from": None, "to": None, "categories": [], "action": "add", "memory": None,
+            }
+            for line in lines
+            if line["line"].startswith("T")
+        ],
+        "relations": [],
+    }  # fmt: skip
+
+
+class Process:
+    """One of those that are killed; what it acknowledges is known at once."""
+
+    def __init__(self, url: str, model: str, name: str) -> None:
+        command = [sys.executable, str(PROCESS), url, model, name]
+        self.acknowledged: list[tuple[str, str]] = []
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.endswith("\n"):  # the last one may have been cut
+                user, text = line[:-1].split("\t")
+                self.acknowledged.append((user, text))
+
+    def wait(self, number: int) -> None:
+        """Until it has acknowledged so much, or has ended."""
+        end = time.monotonic() + SETTLED
+        while len(self.acknowledged) < number and self._process.poll() is None and time.monotonic() < end:
+            time.sleep(0.001)
+
+    def kill(self) -> None:
+        """End it, wherever it is; that it was still alive means that it has found nothing wrong."""
+        alive = self._process.poll() is None
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        told = self._process.stderr.read()
+        self._process.stdout.close()
+        self._process.stderr.close()
+        assert alive, told
+
+
+def test_three_processes_that_are_killed_in_turn_lose_nothing_and_do_nothing_twice(server):
+    pick = random.Random(KILLS)
+    database = "many"
+    server.sql(f"CREATE DATABASE {database} OWNER perdure", database="postgres")
+    url = server.url(database=database)
+    with ModelServer(learned, latency=0.02) as model:
+        llm = {"provider": "openai", "model": "m", "base_url": model.openai, "retries": 0}
+        mine = {"store": {"provider": "postgres", "url": url}, "embedder": "hash", "llm": llm}
+        with Memory({**mine, "settings": {"lease": 1.0}}) as memory:
+            memory.stats()  # the schema is there
+            ended = kill_in_turn(memory, url, model.openai, pick)
+            end = time.monotonic() + SETTLED
+            while memory.flush(timeout=5)["pending"] and time.monotonic() < end:
+                time.sleep(0.1)
+            assert memory.events() == []
+            assert memory.doctor()["problems"] == []
+            held = {
+                user: memory.get_all(user_id=user, limit=100_000)["results"]
+                for user in ("user 0", "user 1", "user 2")
+            }
+    known = Counter((user, one["memory"]) for user, found in held.items() for one in found)
+    acknowledged = {(user, f"Known: {text}") for one in ended for user, text in one.acknowledged}
+    assert len(acknowledged) > KILLS  # there was something to lose
+    assert acknowledged <= set(known)
+    assert max(known.values()) == 1
+
+
+def kill_in_turn(memory: Memory, url: str, model: str, pick: random.Random) -> list[Process]:
+    """Three at work, one after the other killed and started again; whatever any acknowledges is found here at once."""
+    names = (f"p{n}" for n in count(1))
+    ended: list[Process] = []
+    running = [Process(url, model, next(names)) for _ in range(3)]
+    try:
+        for turn in range(KILLS):
+            running[turn % 3].wait(pick.randrange(1, 8))
+            for one in running:
+                if one.acknowledged:
+                    user, text = one.acknowledged[-1]
+                    found = memory.search(text, user_id=user, top_k=3)["results"]
+                    assert text in [result["memory"].removeprefix("Known: ") for result in found]
+            ended.append(running[turn % 3])
+            running[turn % 3] = Process(url, model, next(names))
+            ended[-1].kill()
+    finally:
+        for one in running:
+            one.kill()
+    return ended + running

@@ -1,0 +1,188 @@
+"""A whole memory moves from one store to another, and arrives as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from perdure import AsyncMemory, Config
+from perdure.cli.app import app
+from perdure.errors import InvalidInput, ModelMismatch, StoreError, StoreUnwritable
+from perdure.migrate import migrate
+from perdure.stores.sqlite import SqliteStore
+from perdure.testing.models import ModelServer
+
+TENANTS = ("default", "other")
+USERS = ("ann", "bob", "Zoë", "10", "9")
+
+
+def config(path: Path, tenant: str = "default", **roles: Any) -> Config:
+    settings = {"tenant": tenant, "background": False}
+    return Config.of({"path": str(path), "embedder": "hash", "settings": settings, **roles})
+
+
+async def fill(path: Path, url: str) -> None:
+    """A bit of everything: versions, ends, erasures, facts, runs, and a job that is not done."""
+    llm = {"provider": "openai", "model": "m", "base_url": url, "api_key": "none", "retries": 0}
+    for tenant in TENANTS:
+        async with AsyncMemory(config(path, tenant, llm=llm)) as memory:
+            for user in USERS:
+                for number in range(30):
+                    where = {"user_id": user, "run_id": f"r{number % 3}" if number % 2 else None}
+                    await memory.add(f"{user} saw film {number} in {tenant}", **where, infer=False)
+                held = (await memory.get_all(user_id=user))["results"]
+                await memory.update(held[0]["id"], "never saw it", metadata={"mood": ["é", None, 1.5]})
+                await memory.delete(held[1]["id"])
+                await memory.erase(held[2]["id"])
+            await memory.add("I like tea", user_id="ann")
+            await memory.add("I like coffee", user_id="ann", wait=False)
+
+
+def answer(seen: Any) -> dict[str, Any]:
+    fact = {
+        "text": "Ann likes tea", "turns": [1], "subject": "Ann", "attribute": "tea",
+        "from": None, "to": None, "categories": [], "action": "add", "memory": None,
+    }  # fmt: skip
+    relation = {"fact": 1, "subject": "Ann", "relation": "likes", "object": "tea"}
+    return {"facts": [fact], "relations": [relation]}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source.db"
+    with ModelServer(answer) as server:
+        asyncio.run(fill(path, server.openai))
+    return path
+
+
+async def everything(path: Path, tenant: str) -> list[Any]:
+    """An export without what a store numbers itself."""
+    async with AsyncMemory(config(path, tenant)) as memory:
+        records = [record async for record in memory.export_records()]
+    return [
+        {name: value for name, value in record.items() if name not in ("ord", "seq", "place")}
+        for record in records
+    ]
+
+
+def test_all_that_there_is_arrives_as_it_was(source: Path, tmp_path: Path) -> None:
+    before = source.read_bytes()
+
+    async def run() -> None:
+        target = tmp_path / "target.db"
+        told: list[tuple[int, int]] = []
+        made = await migrate(config(source), config(target), progress=lambda *far: told.append(far))
+        assert made["sound"]
+        assert (made["tenants"], made["jobs"], made["missing"], made["beside"]) == (2, 2, 0, 0)
+        assert (made["searches"], made["same"]) == (20, 20)
+        assert made["new"] == sum(made[kind] for kind in ("turns", "memories", "changes", "jobs"))
+        assert told == sorted(told)
+        assert told[-1][0] == made["new"]
+        for tenant in TENANTS:
+            assert await everything(target, tenant) == await everything(source, tenant)
+            async with AsyncMemory(config(target, tenant)) as memory:
+                assert (await memory.doctor())["problems"] == []
+                found = await memory.search("Zoë saw film 7", user_id="Zoë")
+                assert "film" in found["results"][0]["memory"]
+        again = await migrate(config(source), config(target))
+        assert (again["new"], again["sound"], again["checksum"]) == (0, True, made["checksum"])
+
+    asyncio.run(run())
+    assert source.read_bytes() == before
+
+
+def test_a_move_that_was_killed_goes_on_where_it_was(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target.db"
+    code = (
+        "import asyncio, os, signal, sys\n"
+        "from perdure import Config\n"
+        "from perdure.migrate import migrate, moving\n"
+        "moving.PAGE = 100\n"
+        "ends = [Config.of({'path': path, 'embedder': 'hash'}) for path in sys.argv[1:3]]\n"
+        "def told(done, total):\n"
+        "    if done >= int(sys.argv[3]):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(migrate(*ends, progress=told))\n"
+    )
+    for kill_at in (100, 500):
+        ended = subprocess.run(
+            [sys.executable, "-c", code, source, target, str(kill_at)], check=False, timeout=60
+        )
+        assert ended.returncode == -9
+    made = asyncio.run(migrate(config(source), config(target)))
+    assert made["sound"]
+    assert 0 < made["new"] < made["turns"] + made["memories"] + made["changes"]
+    for tenant in TENANTS:
+        assert asyncio.run(everything(target, tenant)) == asyncio.run(everything(source, tenant))
+
+
+def test_what_differs_is_found(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target.db"
+
+    async def run() -> dict[str, Any]:
+        await migrate(config(source), config(target))
+        async with AsyncMemory(config(target)) as memory:
+            [one] = (await memory.get_all(user_id="bob", limit=1))["results"]
+            await memory.update(one["id"], "changed in the target")
+            await memory.add("only here", user_id="bob", infer=False)
+        return await migrate(config(source), config(target))
+
+    made = asyncio.run(run())
+    assert (made["sound"], made["new"], made["differing"]) == (False, 0, ["default/user:bob"])
+    assert made["missing"] == 1  # the version that is current in the source
+    assert (
+        made["beside"] == 6  # that version as it ended, its successor, a turn and its version; two changes
+    )
+    args = ["migrate", "--from", str(source), "--to", str(target), "--json"]
+    ended = CliRunner().invoke(app, args)
+    assert ended.exit_code == 7
+    assert json.loads(ended.stdout)["missing"] == 1
+
+
+def test_a_target_of_another_model_is_refused_and_left_alone(source: Path, tmp_path: Path) -> None:
+    async def run() -> None:
+        other = Config.of(
+            {"path": str(tmp_path / "target.db"), "embedder": {"provider": "hash", "dimensions": 16}}
+        )
+        async with AsyncMemory(other) as memory:
+            await memory.add("here already", user_id="ann")
+        with pytest.raises(ModelMismatch, match="reindex"):
+            await migrate(config(source), other)
+        async with AsyncMemory(other) as memory:
+            assert (await memory.stats())["memories"] == 1
+
+    asyncio.run(run())
+
+
+def test_ends_that_are_none_are_refused(source: Path, tmp_path: Path) -> None:
+    async def run() -> None:
+        with pytest.raises(InvalidInput, match="the same store"):
+            await migrate(config(source), config(source))
+        with pytest.raises(InvalidInput, match="'memory' can neither be read out nor"):
+            await migrate(config(source), Config.of({"store": "memory"}))
+        with pytest.raises(StoreError, match="there is no store at"):
+            await migrate(config(tmp_path / "nothing.db"), config(tmp_path / "target.db"))
+
+    asyncio.run(run())
+    assert not (tmp_path / "nothing.db").exists()
+
+
+def test_a_store_that_is_read_only_refuses_what_writes(source: Path) -> None:
+    async def run() -> None:
+        store = {"provider": "sqlite", "path": str(source), "read_only": True}
+        async with AsyncMemory({"store": store, "embedder": "hash"}) as memory:
+            assert (await memory.search("film", user_id="bob"))["results"]
+            with pytest.raises(StoreUnwritable, match="read only"):
+                await memory.add("new", user_id="bob", infer=False)
+        old = SqliteStore(path=Path(__file__).parents[1] / "fixtures" / "schema" / "0001.db", read_only=True)
+        with pytest.raises(StoreError, match="open it once without read_only"):
+            await old.open(None)
+
+    asyncio.run(run())
