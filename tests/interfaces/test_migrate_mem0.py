@@ -19,11 +19,12 @@ from typing import Any
 
 import pytest
 from tests.environments import INCUMBENT, interpreter
+from typer.testing import CliRunner
 
-from perdure import AsyncMemory
-from perdure.engine.records import to_record
+from perdure import AsyncMemory, Config, Memory
+from perdure.cli.app import app
 from perdure.errors import NotFound
-from perdure.migrate.mem0 import read
+from perdure.migrate import take_over
 from perdure.migrate.mem0.spool import DELETED, NOBODY
 from perdure.testing.models import ModelServer
 
@@ -126,19 +127,12 @@ def answers(url: str) -> bool:
 
 def taken_over(config: Mapping[str, Any], path: Path) -> tuple[AsyncMemory, Counter[str]]:
     """A store with all that was read, which is to be opened, and what was left out."""
-    left_out: Counter[str] = Counter()
-
-    async def move() -> None:
-        async with AsyncMemory({"path": path, "embedder": None}) as memory:
-            records = (
-                to_record(export) async for export in read(config, tenant="default", left_out=left_out)
-            )
-            counts = (await memory.import_records(records))["imported"]
-            assert counts["new"] == counts["turns"] + counts["memories"] + counts["changes"]
-            assert (await memory.doctor())["problems"] == []
-
-    asyncio.run(move())
-    return AsyncMemory({"path": path, "embedder": None}), left_out
+    target = Config.of({"path": path, "embedder": None})
+    made = asyncio.run(take_over(config, target))
+    assert made["new"] == made["turns"] + made["memories"] + made["changes"]
+    with Memory(target) as memory:
+        assert memory.doctor()["problems"] == []
+    return AsyncMemory(target), Counter(made["left_out"])
 
 
 def moment(text: str) -> datetime:
@@ -248,11 +242,30 @@ def test_reading_changes_nothing_and_twice_is_once(stores, name, tmp_path):
 
     before = files()
     opened, _ = taken_over(config, tmp_path / "memory.db")
-
-    async def again() -> int:
-        async with opened as memory:
-            records = (to_record(export) async for export in read(config, tenant="default"))
-            return int((await memory.import_records(records))["imported"]["new"])
-
-    assert asyncio.run(again()) == 0
+    assert asyncio.run(take_over(config, opened.config))["new"] == 0
     assert files() == before
+
+
+def test_the_command_takes_a_store_over_and_says_what_it_left_out(stores, tmp_path):
+    source, target = tmp_path / "mem0.json", tmp_path / "memory.db"
+    source.write_text(json.dumps(stores["qdrant"]["config"]))
+
+    def migrate(*options: str) -> Any:
+        return CliRunner().invoke(app, ["migrate", "--from", "mem0", "--to", str(target), "--json", *options])
+
+    done = migrate("--source-config", str(source))
+    assert done.exit_code == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["new"] > said["memories"] >= len(stores["qdrant"]["memories"])
+    assert set(said) == {"turns", "memories", "changes", "new", "left_out"}
+    with Memory({"path": target}) as memory:
+        [found] = memory.search("Does she play the cello?", user_id="maya", limit=1)["results"]
+    assert found["memory"] == "Plays the cello"
+    for options, words in (
+        ((), "--source-config"),
+        (("--source-config", str(tmp_path / "none.json")), "none.json"),
+        (("--source-config", str(PROGRAM)), "is no JSON"),
+    ):
+        refused = migrate(*options)
+        assert refused.exit_code != 0
+        assert words in refused.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perdure.cli import output, views
-from perdure.cli.options import Json
+from perdure.cli.options import Json, text_of
 from perdure.cli.service import Where
+from perdure.errors import InvalidInput
 
 if TYPE_CHECKING:
     from perdure import Config
@@ -23,17 +25,28 @@ _END = "A store's file, a configuration in TOML, or the URL of a PostgreSQL data
 
 @app.command(rich_help_panel="Files")
 def migrate(
-    source: Annotated[str, typer.Option("--from", metavar="STORE", help=f"{_END} It is only read.")],
+    source: Annotated[str, typer.Option("--from", metavar="STORE", help=f"{_END} Or mem0. It is only read.")],
     target: Annotated[str, typer.Option("--to", metavar="STORE", help=_END)],
     *,
+    source_config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With --from mem0: mem0's configuration, in JSON.", show_default=False
+        ),
+    ] = None,
     searches: Annotated[int, typer.Option(min=0, help="So many searches are compared at the end.")] = 20,
     machine: Json = False,
 ) -> None:
-    """Move everything to another store, and compare the two.
+    """Move everything to another store, and compare the two; or take over what a mem0 holds.
 
     Run it again after it was cut off: what is there already is left alone. Let nobody write to the source meanwhile.
     The exit code is 7 when the two differ in the end.
     """
+    if source == "mem0":
+        _take_over(source_config, target, machine=machine)
+        return
+    if source_config is not None:
+        raise InvalidInput("--source-config goes with --from mem0")
     from perdure.migrate import migrate as move  # `--help` loads no engine
 
     ends = _end(source, existing=True), _end(target, existing=False)
@@ -42,6 +55,24 @@ def migrate(
     output.say(machine, made, views.facts)
     if not made["sound"]:
         raise typer.Exit(7)
+
+
+def _take_over(source_config: Path | None, target: str, *, machine: bool) -> None:
+    from perdure.migrate import take_over
+
+    if source_config is None:
+        raise InvalidInput("--from mem0 needs mem0's configuration: give --source-config mem0.json")
+    try:
+        mem0 = json.loads(text_of(source_config))
+    except ValueError as error:
+        raise InvalidInput(f"{source_config} is no JSON: {error}") from error
+    if not isinstance(mem0, dict):
+        raise InvalidInput(
+            f"{source_config} holds no object: it has to be the dictionary that mem0 was given"
+        )
+    with output.progress("Taking over", machine=machine) as report:
+        made = asyncio.run(take_over(mem0, _end(target, existing=False), progress=report))
+    output.say(machine, made, views.facts)
 
 
 def _end(named: str, *, existing: bool) -> Config:

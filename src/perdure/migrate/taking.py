@@ -1,0 +1,45 @@
+"""From a store of mem0's: what it holds is read, made into records, and taken in with vectors of our own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from perdure.assemble import parts
+from perdure.config import Config
+from perdure.engine.memory import Engine
+from perdure.engine.records import to_record
+from perdure.migrate.mem0 import read
+
+
+async def take_over(
+    mem0: Mapping[str, Any], target: Config, *, progress: Callable[[int, None], None] | None = None
+) -> dict[str, Any]:
+    """Bring all memories of a mem0 store, with their history and times, into a store of ours.
+
+    Begun again, it goes on: what the target knows already is left alone.
+
+    Args:
+        mem0: its configuration, as `perdure.migrate.mem0.read` takes it; the store is only read.
+        target: where to; its embedder makes the vectors, its tenant has the memories.
+        progress: is told how many records were read, and that nobody knows how many there are.
+
+    Returns:
+        How many `turns`, `memories` (versions) and `changes` there were, how many of these records were `new`, and what
+        was `left_out`, by reasons.
+    """
+    left_out = Counter[str]()
+
+    async def records() -> AsyncIterator[dict[str, Any]]:
+        done = 0
+        async for export in read(mem0, tenant=target.settings.tenant, left_out=left_out):
+            yield to_record(export)
+            done += 1
+            if progress is not None and not done % 100:
+                progress(done, None)
+
+    async with Engine(**parts(target)) as memory:
+        counts: dict[str, int] = (await memory.import_records(records()))["imported"]
+    counts.pop("jobs")
+    return {**counts, "left_out": dict(left_out)}
