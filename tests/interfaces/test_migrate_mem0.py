@@ -268,4 +268,4 @@ def test_the_command_takes_a_store_over_and_says_what_it_left_out(stores, tmp_pa
     ):
         refused = migrate(*options)
         assert refused.exit_code != 0
-        assert words in refused.stderr
+        assert words in str(refused.exception)
