@@ -88,6 +88,7 @@ LINES = {
     ),
     "learn_ten_ms": Line(title="the same for 10 messages, 10 facts", unit="ms", target=8),
     "learn_at_once_s": Line(title="200 such adds at once, of 200 users", unit="s", target=0.8),
+    "learn_kept": Line(title="of them answered with what was learned", unit="", target="200 of 200"),
     "learn_lag_p99_ms": Line(title="event-loop lag meanwhile, p99", unit="ms", target=10),
     "learn_lag_max_ms": Line(title="event-loop lag meanwhile, greatest", unit="ms", target=50),
     "engines_ms": Line(

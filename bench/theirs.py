@@ -214,11 +214,12 @@ async def learn(job: Job) -> AsyncGenerator[Figures, None]:
             async with loop_lag() as late:
                 began = perf_counter()
                 adds = (memory.add(text, user_id=f"at-once-{n}") for n, text in enumerate(texts))
-                made = await asyncio.gather(*adds)
+                made = await asyncio.gather(*adds, return_exceptions=True)
                 took = perf_counter() - began
-            assert all(one["results"] for one in made)
+            kept = sum(not isinstance(one, BaseException) and bool(one["results"]) for one in made)
             yield {
                 "learn_at_once_s": took,
+                "learn_kept": f"{kept} of {len(made)}",
                 "learn_lag_p99_ms": percentile(late, 0.99),
                 "learn_lag_max_ms": max(late),
             }
