@@ -20,6 +20,9 @@ R = TypeVar("R")
 
 Job: TypeAlias = Callable[[], None]
 
+LOADING = threading.RLock()
+"""Held by a thread that imports a library: what is half imported in a process can never be imported in its forks."""
+
 
 class Threads:
     """Threads that share a queue and are started when there is something to do.
@@ -119,6 +122,9 @@ def _end() -> None:
 
 
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=LOADING.acquire, after_in_parent=LOADING.release, after_in_child=LOADING.release
+    )
     # The threads are the parent's.
     os.register_at_fork(after_in_child=_OPEN.clear)
     os.register_at_fork(after_in_child=_RUNNING.clear)

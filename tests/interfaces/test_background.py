@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +244,8 @@ def test_bad_arguments_are_refused_before_anything_is_stored(tmp_path):
             memory.flush(timeout="soon")
         with pytest.raises(NotFound, match="no add with the event id"):
             memory.event("0190b6d0-0000-7000-8000-000000000000")
+        with pytest.raises(InvalidInput, match="event_id=3: give the id of an add"):
+            memory.event(3)
         assert memory.get_all(user_id="ann")["results"] == []
     with pytest.raises(ConfigurationError, match="configure embedder or llm"):
         Memory({"path": str(tmp_path / "m.db"), "embedder": None}).work()
@@ -393,3 +397,78 @@ def test_a_loop_that_ends_gives_back_what_nobody_closed(server, config):
         event_id = asyncio.run(leave())
         with Memory(config(background=False)) as memory:
             assert memory.event(event_id)["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_callback_that_hangs_holds_up_nothing(server, config, again):
+    gate = threading.Event()
+    with Memory(config(jobs_at_once=1)) as memory:
+        if again:  # the callback is called as soon as the worker looks, and by no job
+            memory.add("tea", user_id="ann", wait=False)
+            memory.flush(timeout=SOON)
+        memory.add("tea", user_id="ann", wait=False, callback=lambda _: gate.wait(SOON * 2))
+        until(lambda: memory.live_stats()["queues"]["background.callbacks"]["running"])
+        memory.add("coffee", user_id="ann", wait=False)
+        assert memory.flush(timeout=SOON) == {"pending": 0, "failed": 0}
+        gate.set()
+
+
+def test_who_leaves_the_work_to_others_leaves_it_when_it_listens_too(server, config):
+    heard = threading.Event()
+    with Memory(config(background=False)) as memory, ModelServer(learned) as others:
+        memory.add("tea", user_id="ann", wait=False, callback=lambda _: heard.set())
+        its = config()
+        with Memory({**its, "llm": {**its["llm"], "base_url": others.openai}}) as other:
+            assert other.flush(timeout=SOON) == {"pending": 0, "failed": 0}
+        assert heard.wait(SOON)
+    assert (len(server.seen), len(others.seen)) == (0, 1)
+
+
+@contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Another process has the store's lock: what is to be stored waits in the middle of it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("COMMIT")
+
+
+async def is_storing(memory: AsyncMemory) -> None:
+    while not memory.live_stats()["queues"]["store.writer"]["running"]:
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_an_add_that_is_given_up_while_it_is_stored_is_learned_from(server, config, wait):
+    async def main() -> None:
+        async with AsyncMemory(config(lease=3_600)) as memory:
+            await memory.get_all(user_id="ann")  # it is open
+            with locked(config()["path"]):
+                adding = asyncio.create_task(memory.add("tea", user_id="ann", wait=wait))
+                await asyncio.wait_for(is_storing(memory), SOON)
+                adding.cancel()
+                await asyncio.gather(adding, return_exceptions=True)
+            async with asyncio.timeout(SOON):
+                while not server.seen:  # nobody asks for it
+                    await asyncio.sleep(0.01)
+            assert await memory.flush(timeout=SOON) == {"pending": 0, "failed": 0}
+            assert texts(await memory.get_all(user_id="ann")) == ["Ann: tea"]
+
+    asyncio.run(main())
+
+
+def test_close_gives_back_what_is_being_stored(server, config):
+    async def main() -> None:
+        memory = AsyncMemory(config(lease=3_600))
+        await memory.get_all(user_id="ann")  # it is open
+        with locked(config()["path"]):
+            adding = asyncio.create_task(memory.add("tea", user_id="ann"))
+            await asyncio.wait_for(is_storing(memory), SOON)
+            closing_ = asyncio.create_task(memory.close())
+            await asyncio.sleep(0)
+        await asyncio.gather(adding, closing_, return_exceptions=True)
+
+    asyncio.run(main())
+    with Memory(config()) as memory:
+        assert memory.flush(timeout=SOON) == {"pending": 0, "failed": 0}
+        assert texts(memory.get_all(user_id="ann")) == ["Ann: tea"]

@@ -208,6 +208,32 @@ def test_an_engine_that_cannot_be_had_delays_nobody_and_is_told_later(trouble, m
     asyncio.run(run())
 
 
+def test_what_was_not_told_before_its_caller_gave_up_is_told_later(make, vectors):
+    async def run() -> None:
+        with RedisServer() as server:
+            async with make(vectors=vectors(url=server.url, timeout=0.5)) as memory:
+                await memory.add(TEXTS[0], user_id="ann")
+                server.hang()
+                adding = asyncio.create_task(memory.add(TEXTS[1], user_id="ann"))
+                await until(lambda: _is_telling(memory))
+                adding.cancel()
+                await asyncio.gather(adding, return_exceptions=True)
+                await until(lambda: _has_failed(memory))
+                server.go_on()
+                await until(lambda: _none_behind(memory))
+
+    async def _is_telling(memory: Engine) -> bool:
+        return bool(memory.live_stats()["queues"]["vectors.told"]["running"])
+
+    async def _has_failed(memory: Engine) -> bool:
+        return not await _is_telling(memory)
+
+    async def _none_behind(memory: Engine) -> bool:
+        return await behind(memory) == {"vectors": 0}
+
+    asyncio.run(run())
+
+
 def test_what_an_earlier_process_left_untold_is_told_by_the_next(make, vectors, tmp_path):
     async def run() -> None:
         with RedisServer() as server:

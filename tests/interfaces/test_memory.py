@@ -99,3 +99,37 @@ def test_a_memory_can_be_used_and_closed_when_the_program_ends(tmp_path: Path) -
     done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "The last words of this session are here.\n"
+
+
+FORKING = """
+import os, signal, sys, threading, time
+from importlib.abc import MetaPathFinder
+from perdure import Memory
+
+importing = threading.Event()
+
+class Slow(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "onnxruntime":
+            importing.set()
+            time.sleep(0.5)  # others fork meanwhile
+
+sys.meta_path.insert(0, Slow())
+memory = Memory({"path": sys.argv[1], "embedder": "local"})
+memory.add("I row on Sundays.", user_id="maya", wait=False)
+importing.wait()
+if (child := os.fork()) == 0:
+    signal.alarm(30)
+    memory.add("I sail on Mondays.", user_id="maya")
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+memory.close()
+"""
+
+
+def test_a_fork_while_the_embedding_model_is_imported_leaves_a_child_that_works(tmp_path: Path) -> None:
+    program = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING]
+    done = subprocess.run(
+        [*program, str(tmp_path / "m.db")], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")

@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -245,3 +247,40 @@ def test_whichever_thread_goes_first_the_store_closes(path):
 
     for _ in range(5):  # which thread takes the first is chance
         asyncio.run(scenario())
+
+
+FORKING = """
+import asyncio, os, sqlite3, threading, time
+from perdure.stores.sqlite import watch, workers
+
+def connect():
+    return sqlite3.connect(":memory:", check_same_thread=False)
+
+async def main():
+    crew = workers.Crew("read", connect, serve=workers.plainly, explain=lambda error: error)
+    watches = [watch.Watch(connect) for _ in range(30)]  # in whatever order a fork goes through them
+    begun = threading.Event()
+
+    def look(connection):
+        begun.set()
+        while not workers._roll.locked():
+            time.sleep(0.001)
+        time.sleep(0.05)  # the fork takes what locks it gets
+        return [one.version() for one in watches]
+
+    looking = asyncio.create_task(crew.do(look))
+    await asyncio.to_thread(begun.wait)
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(await looking) == 30
+    await crew.go_home()
+
+asyncio.run(main())
+"""
+
+
+def test_a_fork_in_the_middle_of_a_look_at_the_version_waits_for_it():
+    program = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

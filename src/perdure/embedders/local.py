@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from perdure.embedders.modelfiles import DIMENSIONS, MODEL, find_model
 from perdure.errors import Closed, ModelUnavailable
 from perdure.load import Load
-from perdure.threads import Threads
+from perdure.threads import LOADING, Threads
 
 if TYPE_CHECKING:  # onnxruntime and numpy are loaded with the model
     import numpy as np
@@ -141,9 +141,10 @@ class _Process:
 def _load(embedder: LocalEmbedder) -> Encoder:
     directory = find_model(embedder.model_dir)
     try:
-        from perdure.embedders.encoder import Encoder  # loads onnxruntime
+        with LOADING:
+            from perdure.embedders.encoder import Encoder  # loads onnxruntime
 
-        return Encoder.load(directory)
+            return Encoder.load(directory)
     except ImportError as error:
         raise ModelUnavailable(
             f"The embedding model cannot run here: {error}. Run `pip install onnxruntime tokenizers`."

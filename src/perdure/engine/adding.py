@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -167,11 +168,11 @@ class Adding(Core):
         )
         if task is not None and not late:
             batch = replace(batch, jobs=tuple(self._failed(job, pending[0]) for job in batch.jobs))
-        committed = await self._store.commit(batch)
+        committed = await self._stored(batch)
         if not committed.repeated:
-            pending += await self._tell(batch.partition, wait=wait)
             if task is not None:
                 self._wake()
+            pending += await self._tell(batch.partition, wait=wait)
         return receipts.kept(heard.turns, heard.skipped, committed, pending)
 
     async def _learned(
@@ -187,18 +188,18 @@ class Adding(Core):
         """Store turns with the job of learning from them, and do it if somebody waits for it."""
         assert self._learner is not None
         batch = ingest.batch(pairs, heard.turns, key=key, key_since=since, task=task)
-        committed = await self._store.commit(batch)
-        if committed.repeated:
-            outcome = await self._learner.known(committed.batch_id, self._settings.tenant)
-            return receipts.learned(heard.turns, heard.skipped, committed, outcome)
-        await self._tell(batch.partition, wait=False)  # while the model answers
-        if not wait:
-            self._wake()
-            return receipts.accepted(heard.turns, heard.skipped, committed)
-        memories = [write.memory for write in batch.writes if write.memory is not None]
-        first = committed.head - len(memories) + 1
-        own = [replace(memory, ord=first + place) for place, memory in enumerate(memories)]
-        with self._worker.hold(batch.id):
+        with self._worker.hold(batch.id) if wait else nullcontext():
+            committed = await self._stored(batch)
+            if committed.repeated:
+                outcome = await self._learner.known(committed.batch_id, self._settings.tenant)
+                return receipts.learned(heard.turns, heard.skipped, committed, outcome)
+            await self._tell(batch.partition, wait=False)  # while the model answers
+            if not wait:
+                self._wake()
+                return receipts.accepted(heard.turns, heard.skipped, committed)
+            memories = [write.memory for write in batch.writes if write.memory is not None]
+            first = committed.head - len(memories) + 1
+            own = [replace(memory, ord=first + place) for place, memory in enumerate(memories)]
             outcome = await self._learner.learn(batch.jobs[0], heard.turns, own)
         if outcome.pending or outcome.lacking:
             self._wake()

@@ -41,7 +41,7 @@ class Background(Core):
             ConfigurationError: there is no model that it takes.
         """
         await self._open()
-        wanted = None if event_id is None else [requests.identifier(event_id)]
+        wanted = None if event_id is None else [requests.event_id(event_id)]
         jobs = await self._store.jobs(self._settings.tenant, ids=wanted)
         if wanted and not jobs:
             raise NotFound(f"nothing is pending under the event id {shown(wanted[0], most=80)}")
@@ -55,7 +55,7 @@ class Background(Core):
             NotFound: there is no such add, or all that it made was erased.
         """
         await self._open()
-        return await self._event(requests.identifier(event_id))
+        return await self._event(requests.event_id(event_id))
 
     @verb
     async def events(self, *, limit: int | None = None) -> list[EventDict]:

@@ -77,6 +77,9 @@ ATTEMPTS = 5
 """How often a change is tried again when somebody else changed the same memory first."""
 
 
+CLOSED = "this memory was closed: open another"
+
+
 class Core:
     """A store, an embedder and a reranker at work together."""
 
@@ -134,6 +137,7 @@ class Core:
             attempts=self._settings.job_attempts,
             lease=timedelta(seconds=self._settings.lease),
             event=self._event,
+            unasked=self._settings.background,
         )
         self._opening: asyncio.Task[None] | None = None
         self._arrivals = asyncio.Lock()
@@ -234,7 +238,7 @@ class Core:
         Upkeep takes a store as it is (`check_space=False`); what reads or writes entries afterwards checks it.
         """
         if self._closed:
-            raise Closed("this memory was closed: open another")
+            raise Closed(CLOSED)
         opening = self._opening
         failed = opening is not None and opening.done() and (opening.cancelled() or opening.exception())
         if opening is None or failed or (check_space and not self._space_checked):
@@ -251,9 +255,24 @@ class Core:
 
     async def _commit(self, batch: Batch) -> Committed:
         """Commit, and tell the engines: what they cannot take in just now, they are told later."""
-        committed = await self._store.commit(batch)
+        committed = await self._stored(batch)
         await self._following.tell([batch.partition])
         return committed
+
+    async def _stored(self, batch: Batch) -> Committed:
+        """Commit; what is stored although its caller gave up meanwhile is found by those who work behind.
+
+        Raises:
+            Closed: this memory is being closed: nobody would be left to do what the batch leaves on.
+        """
+        if self._closed:
+            raise Closed(CLOSED)
+        try:
+            return await self._store.commit(batch)
+        except asyncio.CancelledError:
+            self._wake()
+            self._following.wake()
+            raise
 
     async def _work(self, function: Callable[..., Any], *args: Any) -> Any:
         return await self._threads.run(function, *args)

@@ -96,9 +96,18 @@ def queries(values: object) -> Sequence[str]:
 
 def identifier(value: object) -> str:
     """A memory's id."""
+    return _id(value, "memory_id", "a memory, as results show it")
+
+
+def event_id(value: object) -> str:
+    """The id of an add."""
+    return _id(value, "event_id", "an add, as `add` answered it")
+
+
+def _id(value: object, name: str, what: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInput(f"memory_id={shown(value)}: give the id of a memory, as results show it")
-    return clean(value.strip(), "memory_id")
+        raise InvalidInput(f"{name}={shown(value)}: give the id of {what}")
+    return clean(value.strip(), name)
 
 
 def identifiers(values: object) -> frozenset[str] | None:

@@ -103,6 +103,9 @@ class Following:
             reason = str(error)
         except TimeoutError:
             reason = f"it takes longer than {self._wait:g} seconds"
+        except asyncio.CancelledError:  # the caller gave up
+            self.wake()
+            raise
         else:
             return None
         self.wake()

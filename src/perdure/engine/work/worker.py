@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from perdure.engine.work.attempts import failed
@@ -44,6 +45,7 @@ class Worker:
         attempts: int,
         lease: timedelta,
         event: Callable[[str], Awaitable[object]],
+        unasked: bool = True,
     ) -> None:
         """Nothing is done before it is woken.
 
@@ -53,6 +55,7 @@ class Worker:
             attempts: so often a job is tried.
             lease: so long a job stays with a worker that is heard of no more; while it works, it extends its leases.
             event: tells what became of an add, for those who want to hear of it.
+            unasked: False takes no jobs but during `stay` and `drain`.
         """
         self.name = new_id()
         self._store = store
@@ -63,6 +66,7 @@ class Worker:
         self._attempts = attempts
         self.lease = lease
         self._event = event
+        self._unasked = unasked
         self._held: set[str] = set()
         """Jobs whose leases are to be extended."""
         self._returned: set[str] = set()
@@ -73,8 +77,12 @@ class Worker:
         self._runner: asyncio.Task[None] | None = None
         self._heart: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tellings: set[asyncio.Task[None]] = set()
+        """Callbacks that are being called: they may take long, or use this worker, so that nothing here waits for them."""
         self._news = asyncio.Event()
         self._stays = 0
+        self._asked = 0
+        """How many want jobs to be done: those who stay, and those who drain."""
         self._closed = False
 
     @property
@@ -89,7 +97,10 @@ class Worker:
 
     @contextmanager
     def hold(self, job_id: str) -> Iterator[None]:
-        """Keep the lease of a job that a caller does himself; who gives up leaves it to the worker."""
+        """Keep the lease of a job that a caller does himself; who gives up leaves it to the worker.
+
+        It begins before the job is stored: what is being stored when its caller gives up may be stored all the same.
+        """
         self._held.add(job_id)
         self._beat()
         try:
@@ -111,8 +122,10 @@ class Worker:
         if self._closed or not self._do:
             return
         loop = asyncio.get_running_loop()
-        if self._loop is not loop or self._runner is None or self._runner.done():
-            self._loop, self._news, self._tasks = loop, asyncio.Event(), set()
+        if self._loop is not loop:
+            self._loop, self._news, self._tasks, self._tellings = loop, asyncio.Event(), set(), set()
+            self._runner = None
+        if self._runner is None or self._runner.done():
             self._runner = loop.create_task(self._run())
         self._news.set()
 
@@ -120,18 +133,19 @@ class Worker:
         """Look for jobs until this is cancelled."""
         self._stays += 1
         try:
-            while not self._closed:
-                self.wake()
-                await asyncio.sleep(POLL)
+            with self._bidden():
+                while not self._closed:
+                    self.wake()
+                    await asyncio.sleep(POLL)
         finally:
             self._stays -= 1
 
     async def drain(self) -> None:
         """Return when everything that can be done now was tried."""
-        while not self._closed and await self._untried():
-            self.wake()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._one_done()), POLL / 10)
+        with self._bidden():
+            while not self._closed and await self._untried():
+                self.wake()
+                await self._one_done(POLL / 10)
 
     async def close(self, grace: float) -> None:
         """Finish what is in hand within so many seconds, and give the rest back."""
@@ -139,15 +153,22 @@ class Worker:
         if self._loop is asyncio.get_running_loop():
             if self._runner is not None:
                 self._runner.cancel()
-            if self._tasks:
-                _, late = await asyncio.wait(self._tasks, timeout=grace)
-                for task in late:
-                    task.cancel()
-                await asyncio.gather(*late, return_exceptions=True)
+            end = monotonic() + grace
+            await _finish(self._tasks, end)
+            await _finish(self._tellings, end)  # also of what has just ended
             if self._heart is not None:
                 self._heart.cancel()
         await self._give_back({*self._held, *self._returned})
         self._threads.close()
+
+    @contextmanager
+    def _bidden(self) -> Iterator[None]:
+        """Take jobs while this lasts, also if it takes none unasked."""
+        self._asked += 1
+        try:
+            yield
+        finally:
+            self._asked -= 1
 
     # ---- the loop
 
@@ -184,7 +205,7 @@ class Worker:
 
     async def _claim(self) -> list[Job]:
         free = self._at_once - len(self._tasks)
-        if free <= 0:
+        if free <= 0 or not (self._unasked or self._asked):
             return []
         now = self._clock()
         return await self._store.claim(
@@ -221,6 +242,8 @@ class Worker:
         """Whether nothing is left that this worker could ever do."""
         if self._stays or self._listeners or self._news.is_set():
             return False
+        if not (self._unasked or self._asked):
+            return True
         left = await self._store.jobs(self._tenant, kinds=self.kinds, given_up=False, limit=1)
         return not left and not self._news.is_set()
 
@@ -234,15 +257,17 @@ class Worker:
                 return True
         return False
 
-    async def _one_done(self) -> None:
+    async def _one_done(self, seconds: float) -> None:
         if self._tasks:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         else:
-            await asyncio.sleep(POLL / 10)
+            await asyncio.sleep(seconds)
 
     # ---- leases
 
     def _beat(self) -> None:
+        if self._closed:  # what is held then was given back
+            return
         loop = asyncio.get_running_loop()
         if self._heart is None or self._heart.done() or self._heart.get_loop() is not loop:
             self._heart = loop.create_task(self._extend())
@@ -264,7 +289,7 @@ class Worker:
     # ---- who wants to hear of it
 
     async def _tell_of_others(self) -> None:
-        """Call those who wait for jobs that are done or given up."""
+        """Begin to call those who wait for jobs that are done or given up."""
         if not self._listeners:
             return
         wanted = list(self._listeners)
@@ -272,7 +297,9 @@ class Worker:
         for event_id in wanted:
             if event_id not in open_:
                 for told in self._listeners.pop(event_id, ()):
-                    await self._tell(event_id, told)
+                    task = asyncio.create_task(self._tell(event_id, told))
+                    self._tellings.add(task)
+                    task.add_done_callback(self._tellings.discard)
 
     async def _tell(self, event_id: str, told: Told) -> None:
         try:
@@ -287,3 +314,12 @@ class Worker:
             raise
         except BaseException as error:  # noqa: BLE001  # somebody else's function, which may want to end its thread
             log.warning("the callback of an add failed: %s", type(error).__name__)
+
+
+async def _finish(tasks: Collection[asyncio.Task[None]], end: float) -> None:
+    """Let tasks end until that moment, and cancel those that have not."""
+    if tasks:
+        _, late = await asyncio.wait(list(tasks), timeout=max(0.0, end - monotonic()))
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

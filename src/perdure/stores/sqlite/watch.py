@@ -24,7 +24,7 @@ class Watch:
         self._lives = 0
         self._pid = os.getpid()
         self.lock = threading.Lock()
-        close_at_fork(self)
+        close_at_fork(self, within=True)  # readers ask it in the middle of their work
 
     def version(self) -> Version | None:
         """Differs from an earlier answer when any process committed in between; for a thread, as it connects first."""

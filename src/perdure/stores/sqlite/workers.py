@@ -298,20 +298,25 @@ class Connected(Protocol):
         """Close the connection; what needs it next makes another."""
 
 
-def close_at_fork(connected: Connected) -> None:
-    """Close this connection whenever the process is forked, as long as it lives."""
+def close_at_fork(connected: Connected, *, within: bool = False) -> None:
+    """Close this connection whenever the process is forked, as long as it lives.
+
+    Args:
+        within: its lock is taken also by those who hold that of a connection that is not `within`.
+    """
     with _roll:
-        _CONNECTED.add(connected)
+        (_WITHIN if within else _CONNECTED).add(connected)
 
 
 _CONNECTED: weakref.WeakSet[Connected] = weakref.WeakSet()
+_WITHIN: weakref.WeakSet[Connected] = weakref.WeakSet()
 _roll = threading.Lock()
 _held: list[Connected] = []
 
 
 def _before_fork() -> None:
     _roll.acquire()
-    for connected in _CONNECTED:
+    for connected in (*_CONNECTED, *_WITHIN):  # in another order, it and a thread would wait for each other
         connected.lock.acquire()
         connected.hang_up()
         _held.append(connected)
