@@ -213,7 +213,10 @@ class _State:
         if not self.troubled:
             self.troubled = True
             log.warning(
-                "the Redis cache fails (%s: %s): %s", type(error).__name__, str(error)[:200], what_now
+                "the Redis cache fails (%s: %s): %s",
+                type(error).__name__,
+                str(error)[:200] or "no words",
+                what_now,
             )
 
 
