@@ -28,6 +28,8 @@ from perdure.types import Memory, Partition
 
 PAGE = 500
 """So many memories at once, to keep memory bounded."""
+CHASES = 3
+"""After so many pages that were not full, a reindex switches, and makes up for what was written meanwhile."""
 
 MakeEntries = Callable[[Sequence[Memory]], Awaitable[list[Entry]]]
 
@@ -112,7 +114,8 @@ async def reindex(
     """Fill `space` beside the one in use, then switch; it goes on where an earlier try stopped."""
     if not isinstance(store, Reindexes):
         raise InvalidInput(f"{type(store).__name__} cannot make its entries again")
-    total, done = (await store.stats(tenant)).memories, 0
+    total, done, rounds = (await store.stats(tenant)).memories, 0, 0
+    switched = False
     while True:
         while page := await store.missing(space, limit=PAGE):
             entries = await make([memory for _, memory in page])
@@ -121,9 +124,13 @@ async def reindex(
             done += len(page)
             if progress is not None:
                 progress(done, max(total, done))
-        # Somebody may have written between the last page and the switch: then there is more to do.
-        if await store.activate(space) == 0:
+            rounds += len(page) < PAGE
+            if rounds > CHASES and not switched:
+                break
+        if switched:
             return done
+        # Somebody may write all the time, faster than vectors can be made: after some rounds the last few follow later.
+        switched = await store.activate(space, leaving=PAGE if rounds > CHASES else 0) == 0
 
 
 async def exported(

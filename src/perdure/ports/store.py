@@ -418,8 +418,13 @@ class Reindexes(Protocol):
     async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None:
         """Put entries into a space that is not in use yet."""
 
-    async def activate(self, space: Space) -> int:
-        """Switch to `space` if nothing is missing in it, and drop the others; returns how many are missing."""
+    async def activate(self, space: Space, *, leaving: int = 0) -> int:
+        """Switch to `space` if nothing is missing in it, and drop the others; how many are missing when it does not.
+
+        Args:
+            leaving: so many may be missing all the same, where the words of both spaces are the same: they keep their
+                words, and have no vectors until they are prepared.
+        """
         ...
 
 

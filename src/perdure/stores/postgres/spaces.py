@@ -97,16 +97,28 @@ _PREPARE: Final = PUT_ENTRY.replace(
 )
 
 
-async def activate(transaction: Transaction, settings: Settings, space: Space) -> int:
-    """Use `space` from now on and drop all others, unless something is missing in it: then, how much."""
+_KEEP_WORDS: Final = (
+    "INSERT INTO entries (space, partition, ord, flags, tenant, speaker_words, date_words, words, vectors) "
+    "SELECT %s, old.partition, old.ord, old.flags, old.tenant, old.speaker_words, old.date_words, old.words, ''::bytea "
+    "FROM entries old LEFT JOIN entries e ON e.space = %s AND e.partition = old.partition AND e.ord = old.ord "
+    "WHERE old.space = %s AND e.ord IS NULL"
+)
+
+
+async def activate(transaction: Transaction, settings: Settings, space: Space, *, leaving: int) -> int:
+    """Use `space` from now on and drop all others, unless more than `leaving` is missing in it: then, how much."""
     await transaction.ask(settings.alone)
     number = await _number(transaction, space)
     counted = Statement(f"SELECT count(*) {_MISSING}", (number, space.model is not None))
     [[[lacking]], held] = await transaction.ask(counted, standing.SPACE)
-    if lacking:
+    in_use = standing.held(held[0]) if held else None
+    same_words = in_use is not None and in_use.space.analyzer == space.analyzer
+    if lacking > (leaving if same_words else 0):
         return int(lacking)
     number = number or await _made(transaction, space)
-    if not held or held[0][0] != number:
+    if in_use is None or in_use.id != number:
+        if in_use is not None and lacking:
+            await transaction.ask(Statement(_KEEP_WORDS, (number, number, in_use.id)))
         await transaction.ask(
             Statement("UPDATE spaces SET active = FALSE WHERE active"),
             Statement("UPDATE spaces SET active = TRUE WHERE id = %s", (number,)),

@@ -438,9 +438,11 @@ class PostgresStore:
         """Store entries in a space that need not be in use."""
         await self._write(None, lambda t: spaces.prepare(t, self._settings, space, entries), alone=True)
 
-    async def activate(self, space: Space) -> int:
+    async def activate(self, space: Space, *, leaving: int = 0) -> int:
         """Use `space` from now on and drop the others, unless something is missing in it."""
-        lacking = await self._write(None, lambda t: spaces.activate(t, self._settings, space), alone=True)
+        lacking = await self._write(
+            None, lambda t: spaces.activate(t, self._settings, space, leaving=leaving), alone=True
+        )
         if not lacking:
             self._use.space = space
         return lacking

@@ -46,17 +46,29 @@ def prepare(
     )
 
 
-def activate(connection: sqlite3.Connection, space: Space) -> int:
-    """Use `space` from now on and drop all others, unless something is missing in it: then, how much."""
+_KEEP_WORDS: Final = (
+    "INSERT INTO entries (space, partition, ord, flags, speaker_words, date_words, words, vectors) "
+    "SELECT :new, old.partition, old.ord, old.flags, old.speaker_words, old.date_words, old.words, x'' "
+    "FROM entries old LEFT JOIN entries e ON e.space = :new AND e.partition = old.partition AND e.ord = old.ord "
+    "WHERE old.space = :old AND e.ord IS NULL"
+)
+
+
+def activate(connection: sqlite3.Connection, space: Space, *, leaving: int) -> int:
+    """Use `space` from now on and drop all others, unless more than `leaving` is missing in it: then, how much."""
     number = spaces.number_of(connection, space)
     [lacking] = connection.execute(
         f"SELECT count(*) {_MISSING}",
         {"space": number, "vectors": space.model is not None},
     ).fetchone()
-    if lacking:
+    in_use = spaces.active(connection)
+    same_words = in_use is not None and in_use.space.analyzer == space.analyzer
+    if lacking > (leaving if same_words else 0):
         return int(lacking)
     number = number or spaces.insert(connection, space, active=False)
-    if (in_use := spaces.active(connection)) is None or in_use.id != number:
+    if in_use is None or in_use.id != number:
+        if in_use is not None and lacking:
+            connection.execute(_KEEP_WORDS, {"new": number, "old": in_use.id})
         connection.execute("UPDATE spaces SET active = (id = ?)", (number,))
         spaces.begin_generation(connection)
     for [other] in connection.execute("SELECT id FROM spaces WHERE id <> ?", (number,)).fetchall():

@@ -318,9 +318,9 @@ class SqliteStore:
         """Store entries in a space that need not be in use."""
         await self._write(lambda c: reindex.prepare(c, space, entries))
 
-    async def activate(self, space: Space) -> int:
-        """Use `space` from now on and drop the others, unless something is missing in it."""
-        lacking = await self._write(lambda c: reindex.activate(c, space))
+    async def activate(self, space: Space, *, leaving: int = 0) -> int:
+        """Use `space` from now on and drop the others, unless more than `leaving` is missing in it."""
+        lacking = await self._write(lambda c: reindex.activate(c, space, leaving=leaving))
         if not lacking:
             self._use.space = space
         return lacking

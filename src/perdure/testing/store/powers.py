@@ -374,6 +374,32 @@ class ReindexConformance(Play):
         self.play(tmp_path, fill)
         self.play(tmp_path, scenario, space=None)
 
+    def test_a_switch_may_leave_a_few_behind_which_keep_their_words(self, tmp_path: Path) -> None:
+        new = replace(SPACE, model="large/1")
+
+        async def scenario(store: Store) -> None:
+            power = cast("Reindexes", store)
+            for text in "abc":
+                await add(store, text)
+            [(partition, memory), *_] = await power.missing(new, limit=1)
+            await power.prepare(new, [(partition, memory.ord, entry("new"))])
+            assert await power.activate(new, leaving=1) == 2
+            assert (
+                await power.activate(replace(new, analyzer=2), leaving=3) == 3
+            )  # other words: none can be kept
+            assert await power.activate(new, leaving=2) == 0
+            held = {row.ord: row for row in (await store.load(ALICE.partition)).rows}
+            assert held.pop(memory.ord).vectors == entry("new").vectors
+            assert {(row.words, row.vectors) for row in held.values()} == {
+                (entry(text).words, b"") for text in "abc" if text != memory.text
+            }
+            rest = await power.missing(new, limit=9)
+            assert {one.ord for _, one in rest} == set(held)
+            await power.prepare(new, [(where, one.ord, entry("new")) for where, one in rest])
+            assert all(row.vectors for row in (await store.load(ALICE.partition)).rows)
+
+        self.play(tmp_path, scenario)
+
     def test_what_was_known_earlier_has_new_entries_too(self, tmp_path: Path) -> None:
         new = replace(SPACE, model="large/1")
 
