@@ -261,6 +261,7 @@ def test_the_command_takes_a_store_over_and_says_what_it_left_out(stores, tmp_pa
     with Memory({"path": target}) as memory:
         [found] = memory.search("Does she play the cello?", user_id="maya", limit=1)["results"]
     assert found["memory"] == "Plays the cello"
+    target = tmp_path / "none.db"
     for options, words in (
         ((), "--source-config"),
         (("--source-config", str(tmp_path / "none.json")), "none.json"),
@@ -269,3 +270,7 @@ def test_the_command_takes_a_store_over_and_says_what_it_left_out(stores, tmp_pa
         refused = migrate(*options)
         assert refused.exit_code != 0
         assert words in str(refused.exception)
+    empty = tmp_path / "empty.json"
+    empty.write_text(json.dumps({"vector_store": {"provider": "qdrant", "config": {"path": str(tmp_path)}}}))
+    assert "there is no file" in str(migrate("--source-config", str(empty)).exception)
+    assert not target.exists()

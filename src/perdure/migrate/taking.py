@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, TypeVar
 
 from perdure.assemble import parts
 from perdure.config import Config
 from perdure.engine.memory import Engine
 from perdure.engine.records import to_record
 from perdure.migrate.mem0 import read
+
+T = TypeVar("T")
 
 
 async def take_over(
@@ -31,7 +34,7 @@ async def take_over(
     """
     left_out = Counter[str]()
 
-    async def records() -> AsyncIterator[dict[str, Any]]:
+    async def records() -> AsyncGenerator[dict[str, Any]]:
         done = 0
         async for export in read(mem0, tenant=target.settings.tenant, left_out=left_out):
             yield to_record(export)
@@ -39,7 +42,17 @@ async def take_over(
             if progress is not None and not done % 100:
                 progress(done, None)
 
-    async with Engine(**parts(target)) as memory:
-        counts: dict[str, int] = (await memory.import_records(records()))["imported"]
-    counts.pop("jobs")
+    counts = dict.fromkeys(("turns", "memories", "changes", "new"), 0)
+    async with aclosing(records()) as made:
+        first = await anext(made, None)  # a source that cannot be read leaves no target behind
+        if first is not None:
+            async with Engine(**parts(target)) as memory:
+                imported = await memory.import_records(_with(first, made))
+            counts = {kind: imported["imported"][kind] for kind in counts}
     return {**counts, "left_out": dict(left_out)}
+
+
+async def _with(first: T, rest: AsyncIterator[T]) -> AsyncIterator[T]:
+    yield first
+    async for one in rest:
+        yield one
