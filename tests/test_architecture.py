@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(VALUES, VALUES),
     "ports": VALUES,
     "lanes": {"errors"},  # a client an event loop
+    "beside": {"errors", "types"},  # what engines beside the store share
     "threads": {"errors", "load"},
     "onnx": set(),
     "engine": VALUES | {"ports", "threads"},  # never a provider
@@ -34,9 +35,15 @@ ALLOWED: dict[str, set[str]] = {
     "rerankers": VALUES | {"ports", "threads", "http", "onnx"},
     "llms": VALUES | {"ports", "http"},
     "caches": VALUES | {"ports", "http", "redislink"},  # of http, how to leave alone what fails
-    "vectors": VALUES | {"ports", "http", "lanes", "redislink", "threads"},
-    "graphs": VALUES | {"ports", "http", "lanes", "redislink"},
-    "redislink": {"errors", "lanes"},  # connections, for all providers that speak the protocol of Redis
+    "vectors": VALUES | {"beside", "ports", "http", "lanes", "redislink", "threads"},
+    "graphs": VALUES | {"beside", "ports", "http", "lanes", "redislink"},
+    "redislink": {
+        "beside",
+        "errors",
+        "lanes",
+        "options",
+        "types",
+    },  # connections, for all providers that speak the protocol of Redis
     "http": VALUES,  # JSON over HTTP, for all providers that speak it
     "config": VALUES,  # names providers, knows none
     "registry": VALUES | {"ports"},  # knows providers as texts, and imports them when they are used

@@ -63,6 +63,25 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
 
 
+def at_least(options: object, **least: float) -> None:
+    """Refuse numbers that are too small.
+
+    Raises:
+        ValueError: one is; the message names it.
+    """
+    for name, bound in least.items():
+        if not getattr(options, name) >= bound:
+            raise ValueError(f"{name} has to be {bound} or more")
+
+
+def hide(options: object, name: str) -> None:
+    """Make a secret of an option that was given as a plain text, in a frozen object that is being made."""
+    from pydantic import SecretStr  # slow to import, and needed by those only who have it already
+
+    if isinstance(plain := getattr(options, name), str):
+        object.__setattr__(options, name, SecretStr(plain))
+
+
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     # A twin that pydantic may fill as it likes: the real one is made by its own `__init__`.
     from pydantic import ConfigDict, TypeAdapter  # slow to import, and needed here only

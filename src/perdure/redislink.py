@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
+from pydantic import SecretStr
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -20,8 +21,11 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from perdure.beside import Opened, lost, owner
 from perdure.errors import ConfigurationError, PerdureError, Unavailable
 from perdure.lanes import Lanes
+from perdure.options import at_least, hide
+from perdure.types import Partition
 
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
 
@@ -70,22 +74,6 @@ class RedisLink:
                 raise explained(answer) from answer
         return answers
 
-    async def marked(self, mark: str) -> str:
-        """The random text at a key, which is put there when there is none: it goes with all else that goes."""
-        held = await self.ask([("SET", mark, secrets.token_hex(8), "NX"), ("GET", mark)])
-        return str(held[1], "utf-8")
-
-    async def ask_marked(self, mark: str, expected: str, commands: Sequence[Command]) -> list[Any]:
-        """The answers of `ask`, if the mark is what it was.
-
-        Raises:
-            Unavailable: what was held is lost.
-        """
-        held, *answers = await self.ask([("GET", mark), *commands])
-        if held is None or str(held, "utf-8") != expected:
-            raise Unavailable("Redis has lost what it held: it is told again")
-        return answers
-
     async def remove(self, start: str) -> None:
         """Remove all keys that begin with a text and a colon."""
         pattern, cursor = f"{literal(start)}:*", 0
@@ -116,6 +104,92 @@ class RedisLink:
             **secret,
         )
         return Redis.from_pool(pool)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisProvider:
+    """The options of whatever is kept in a Redis, and its connections."""
+
+    url: str = field(default="redis://localhost:6379/0", repr=False)
+    """Where it is: `redis://`, `rediss://` (TLS) or `unix://`; it may hold a user and a password."""
+    password: SecretStr | None = field(default=None, repr=False)
+    """The password, where the URL is not to hold it."""
+    prefix: str = "perdure"
+    """What all keys begin with."""
+    timeout: float = 2.0
+    """Seconds that one call may take, connecting included."""
+    connections: int = 10
+    """At once, of one event loop."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work; a password that is a plain text is hidden.
+
+        Raises:
+            ValueError: an option is out of its range.
+        """
+        if not self.url.startswith(SCHEMES):
+            raise ValueError("url has to begin with redis://, rediss:// or unix://")
+        at_least(self, timeout=0.001, connections=1)
+        hide(self, "password")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._link.aclose()
+
+    @cached_property
+    def _link(self) -> RedisLink:
+        return RedisLink(
+            url=self.url,
+            password=None if self.password is None else self.password.get_secret_value(),
+            timeout=self.timeout,
+            connections=self.connections,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisEngine(RedisProvider):
+    """An engine beside the store: a mark tells whether its keys are those that it was told, as it goes when they go."""
+
+    TITLE: ClassVar[str]
+    """Whose keys these are, for messages."""
+    MARK: ClassVar[str]
+    """What the mark is called; engines of one namespace have marks of their own."""
+
+    @property
+    def name(self) -> str:
+        """Where it is, without secrets."""
+        return f"{self.TITLE} at {address(self.url)}"
+
+    async def open(self, namespace: str, dimensions: int) -> str:
+        """Find the mark that tells contents apart, or leave one."""
+        place, new = f"{self.prefix}:{namespace}", secrets.token_hex(8)
+        mark = f"{place}:{self.MARK}"
+        held = await self._link.ask([("SET", mark, new, "NX"), ("GET", mark)])
+        self._open.place, self._open.contents = place, str(held[1], "utf-8")
+        self._open.dimensions = dimensions
+        return self._open.contents
+
+    async def drop(self, namespace: str) -> None:
+        """Remove all keys of the namespace."""
+        await self._link.remove(f"{self.prefix}:{namespace}")
+
+    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
+        """The answers, if what was told is still there.
+
+        Raises:
+            Unavailable: it is lost; or as `RedisLink.ask`.
+        """
+        held, *answers = await self._link.ask([("GET", f"{self._open.place}:{self.MARK}"), *commands])
+        if held is None or str(held, "utf-8") != self._open.contents:
+            raise lost("Redis")
+        return answers
+
+    def _key(self, kind: str, partition: Partition) -> str:
+        return f"{self._open.place}:{kind}:{owner(partition)}"
+
+    @cached_property
+    def _open(self) -> Opened:
+        return Opened()
 
 
 def explained(error: Exception) -> PerdureError:

@@ -7,16 +7,16 @@ import secrets
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pydantic import SecretStr
 from redis.exceptions import RedisError
 
 from perdure.http.retries import Breaker
+from perdure.options import at_least
 from perdure.ports.caches import CacheSizes, Held, Item, Key
-from perdure.redislink import SCHEMES, Command, RedisLink, literal
+from perdure.redislink import Command, RedisProvider, literal
 
 log = logging.getLogger(__name__)
 
@@ -47,40 +47,23 @@ return 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class RedisCache:
+class RedisCache(RedisProvider):
     """A group is a Redis hash, so that dropping it is one command, however much is in it.
 
     Redis down, slow or full means misses, at most one time-out long; then it is left alone for a while.
     """
 
-    url: str = field(default="redis://localhost:6379/0", repr=False)
-    """Where it is: `redis://`, `rediss://` (TLS) or `unix://`; it may hold a user and a password."""
-    password: SecretStr | None = field(default=None, repr=False)
-    """The password, where the URL is not to hold it."""
-    prefix: str = "perdure"
-    """What all keys begin with."""
     timeout: float = 0.25
     """Seconds that one call may take, connecting included."""
     rest: float = 5.0
     """Seconds for which it is left alone after a failure."""
-    connections: int = 10
-    """At once, of one event loop."""
     max_group: int = 512
     """Values in one group; with more, the group begins anew."""
 
     def __post_init__(self) -> None:
-        """Refuse what could not work; a password that is a plain text is hidden.
-
-        Raises:
-            ValueError: an option is out of its range.
-        """
-        if not self.url.startswith(SCHEMES):
-            raise ValueError("url has to begin with redis://, rediss:// or unix://")
-        for name, least in (("timeout", 0.001), ("rest", 0), ("connections", 1), ("max_group", 1)):
-            if not getattr(self, name) >= least:
-                raise ValueError(f"{name} has to be {least} or more")
-        if isinstance(self.password, str):
-            object.__setattr__(self, "password", SecretStr(self.password))  # frozen, but not yet made
+        """As for all that is in a Redis."""
+        super().__post_init__()
+        at_least(self, rest=0, max_group=1)
 
     async def get(self, keys: Sequence[Key]) -> list[Held[bytes]]:
         """What there is for each key; nothing while Redis cannot be had."""
@@ -123,10 +106,6 @@ class RedisCache:
         """What is known here: Redis itself tells the rest."""
         return CacheSizes(failures=self._state.failures)
 
-    async def aclose(self) -> None:
-        """Close the connections, each on its own event loop."""
-        await self._state.link.aclose()
-
     async def _drop_all(self) -> bool:
         pattern, cursor = f"{literal(self.prefix)}:*", 0
         while True:
@@ -158,7 +137,7 @@ class RedisCache:
             state.failures += 1
             return None
         try:
-            answers = await state.link.send(commands)
+            answers = await self._link.send(commands)
         except (RedisError, OSError, TimeoutError) as error:
             state.failed(error, f"it is left alone for {self.rest:g} seconds")
             return None
@@ -171,13 +150,7 @@ class RedisCache:
 
     @cached_property
     def _state(self) -> _State:
-        link = RedisLink(
-            url=self.url,
-            password=None if self.password is None else self.password.get_secret_value(),
-            timeout=self.timeout,
-            connections=self.connections,
-        )
-        return _State(link, Breaker(rest=self.rest, after=1))
+        return _State(Breaker(rest=self.rest, after=1))
 
 
 _NOTHING: Held[Any] = Held(None, None)
@@ -186,9 +159,8 @@ _NOTHING: Held[Any] = Held(None, None)
 
 @dataclass
 class _State:
-    """The way to Redis, and what has become of it."""
+    """What has become of the way to Redis."""
 
-    link: RedisLink
     breaker: Breaker
     failures: int = 0
     troubled: bool = False

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from hashlib import blake2b
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
-from pydantic import SecretStr
-
+from perdure.graphs.rows import row
 from perdure.ports.derived import Stated
-from perdure.redislink import SCHEMES, Command, RedisLink, address
+from perdure.redislink import Command, RedisEngine
 from perdure.types import Partition
 
 _INDEXES: Final = (
@@ -35,55 +32,26 @@ _CONTROLS: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FalkorGraph:
+class FalkorGraph(RedisEngine):
     """A name is a node, by its folded spelling; a relation is an edge, by the version of the fact that states it.
 
     FalkorDB notes the queries that it gets, with their words, in a stream of its own: this is switched off, and what
     was noted is removed, or words would outlive an erasure there.
     """
 
-    url: str = field(default="redis://localhost:6379/0", repr=False)
-    """Where it is: `redis://`, `rediss://` (TLS) or `unix://`; it may hold a user and a password."""
-    password: SecretStr | None = field(default=None, repr=False)
-    """The password, where the URL is not to hold it."""
-    prefix: str = "perdure"
-    """What all keys begin with."""
-    timeout: float = 2.0
-    """Seconds that one call may take, connecting included."""
-    connections: int = 10
-    """At once, of one event loop."""
+    TITLE: ClassVar[str] = "FalkorDB"
+    MARK: ClassVar[str] = "graphs"
 
-    def __post_init__(self) -> None:
-        """Refuse what could not work; a password that is a plain text is hidden.
-
-        Raises:
-            ValueError: an option is out of its range.
-        """
-        if not self.url.startswith(SCHEMES):
-            raise ValueError("url has to begin with redis://, rediss:// or unix://")
-        for name, least in (("timeout", 0.001), ("connections", 1)):
-            if not getattr(self, name) >= least:
-                raise ValueError(f"{name} has to be {least} or more")
-        if isinstance(self.password, str):
-            object.__setattr__(self, "password", SecretStr(self.password))  # frozen, but not yet made
-
-    @property
-    def name(self) -> str:
-        """Where it is, without secrets."""
-        return f"FalkorDB at {address(self.url)}"
-
-    async def open(self, namespace: str, dimensions: int) -> str:  # noqa: ARG002  # it holds no vectors
-        """Find the mark that tells contents apart, or leave one; have queries noted no longer."""
+    async def open(self, namespace: str, dimensions: int) -> str:
+        """Have queries noted no longer; then as every engine in a Redis."""
         await self._link.ask([("GRAPH.CONFIG", "SET", "MAX_INFO_QUERIES", 0)])
-        self._open.contents = await self._link.marked(self._mark(namespace))
-        self._open.namespace = namespace
-        return self._open.contents
+        return await super().open(namespace, dimensions)
 
     async def put_relations(
         self, partition: Partition, stated: Sequence[Stated], dead: Sequence[int]
     ) -> None:
         """Remove what is replaced or dead, with names that nothing is stated of any more; then take relations in."""
-        graph = self._key(partition)
+        graph = self._key("graph", partition)
         gone = list(dict.fromkeys([*dead, *(one.ord for one in stated)]))
         if not await self._there(graph):
             if not stated:
@@ -94,7 +62,7 @@ class FalkorGraph:
             keys = list(dict.fromkeys(str(key, "utf-8") for pair in ends for key in pair))
             commands += [_query(graph, _REMOVE, ords=gone), _query(graph, _SWEEP, keys=keys)]
         if stated:
-            commands.append(_query(graph, _PUT, rows=[_row(one) for one in stated]))
+            commands.append(_query(graph, _PUT, rows=[row(one) for one in stated]))
         if dead:
             commands += [("GRAPH.SLOWLOG", graph, "RESET"), ("UNLINK", f"telemetry{{{graph}}}")]
         await self._ask(commands)
@@ -103,7 +71,7 @@ class FalkorGraph:
         self, partition: Partition, names: Sequence[str], *, depth: int, limit: int
     ) -> list[int]:
         """Step by step from the names; of a step, the latest first."""
-        graph, reached, found = self._key(partition), set(names), dict[int, None]()
+        graph, reached, found = self._key("graph", partition), set(names), dict[int, None]()
         ring = list(names)
         while ring and depth and len(found) < limit and await self._there(graph):
             [answer] = await self._ask([_query(graph, _AROUND, keys=ring, most=limit)])
@@ -115,67 +83,16 @@ class FalkorGraph:
 
     async def forget(self, partition: Partition) -> None:
         """Remove the graph."""
-        graph = self._key(partition)
+        graph = self._key("graph", partition)
         await self._ask([("UNLINK", graph, f"telemetry{{{graph}}}")])
 
     async def drop(self, namespace: str) -> None:
-        """Remove all keys of the namespace."""
-        await self._link.remove(self._start(namespace))
-        await self._link.remove(f"telemetry{{{self._start(namespace)}")
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._link.aclose()
+        """Remove all keys of the namespace, and what was noted of its graphs."""
+        await super().drop(namespace)
+        await self._link.remove(f"telemetry{{{self.prefix}:{namespace}")
 
     async def _there(self, graph: str) -> bool:
         return bool((await self._ask([("EXISTS", graph)]))[0])
-
-    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
-        return await self._link.ask_marked(self._mark(self._open.namespace), self._open.contents, commands)
-
-    def _key(self, partition: Partition) -> str:
-        """Of the graph; names of users are no part of it."""
-        owner = blake2b(repr(tuple(partition)).encode(), digest_size=16).hexdigest()
-        return f"{self._start(self._open.namespace)}:graph:{owner}"
-
-    def _start(self, namespace: str) -> str:
-        return f"{self.prefix}:{namespace}"
-
-    def _mark(self, namespace: str) -> str:
-        return f"{self._start(namespace)}:graphs"
-
-    @cached_property
-    def _open(self) -> _Open:
-        return _Open()
-
-    @cached_property
-    def _link(self) -> RedisLink:
-        return RedisLink(
-            url=self.url,
-            password=None if self.password is None else self.password.get_secret_value(),
-            timeout=self.timeout,
-            connections=self.connections,
-        )
-
-
-@dataclass
-class _Open:
-    """What was opened."""
-
-    namespace: str = ""
-    contents: str = ""
-
-
-def _row(stated: Stated) -> list[int | str]:
-    relation = stated.relation
-    return [
-        stated.ord,
-        stated.subject_key,
-        relation.subject,
-        relation.relation,
-        stated.object_key,
-        relation.object,
-    ]
 
 
 def _query(graph: str, text: str, **parameters: object) -> Command:

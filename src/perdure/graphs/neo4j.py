@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,8 +15,11 @@ from neo4j.exceptions import ClientError, ConstraintError, DriverError, Neo4jErr
 from neo4j.exceptions import ConfigurationError as BadOptions
 from pydantic import SecretStr
 
+from perdure.beside import Opened, owner
 from perdure.errors import ConfigurationError, PerdureError, Unavailable
+from perdure.graphs.rows import row
 from perdure.lanes import Lanes
+from perdure.options import at_least, hide
 from perdure.ports.derived import Stated
 from perdure.types import Partition
 
@@ -88,11 +90,8 @@ class Neo4jGraph:
             raise ValueError(f"url has to begin with one of {', '.join(SCHEMES)}, and holds no user")
         if not self.prefix.isascii() or not self.prefix.isidentifier():
             raise ValueError("prefix may have letters, digits and _, and begins with no digit")
-        for name, least in (("timeout", 0.001), ("connections", 1)):
-            if not getattr(self, name) >= least:
-                raise ValueError(f"{name} has to be {least} or more")
-        if isinstance(self.password, str):
-            object.__setattr__(self, "password", SecretStr(self.password))  # frozen, but not yet made
+        at_least(self, timeout=0.001, connections=1)
+        hide(self, "password")
 
     @property
     def name(self) -> str:
@@ -110,7 +109,7 @@ class Neo4jGraph:
             return str(contents)
 
         contents = await self._transaction(opened)
-        self._open.namespace, self._open.contents = namespace, contents
+        self._open.place, self._open.contents = namespace, contents
         return contents
 
     async def put_relations(
@@ -127,7 +126,7 @@ class Neo4jGraph:
                 await self._rows(transaction, _REMOVE, scope=scope, ords=gone)
                 await self._rows(transaction, _SWEEP, scope=scope, keys=keys)
             if stated:
-                await self._rows(transaction, _PUT, scope=scope, rows=[_row(one) for one in stated])
+                await self._rows(transaction, _PUT, scope=scope, rows=[row(one) for one in stated])
 
         if gone:
             await self._transaction(put)
@@ -186,7 +185,7 @@ class Neo4jGraph:
         Raises:
             Unavailable: they are lost.
         """
-        held = await self._rows(transaction, _CHECK, place=self._open.namespace)
+        held = await self._rows(transaction, _CHECK, place=self._open.place)
         if held != [[self._open.contents]]:
             raise Unavailable(f"{self.name} has lost what it held: it is told again")
 
@@ -241,8 +240,7 @@ class Neo4jGraph:
 
     def _scope(self, partition: Partition) -> str:
         """A partition of a namespace, always the same; names of users are no part of it."""
-        owner = blake2b(repr(tuple(partition)).encode(), digest_size=16).hexdigest()
-        return f"{self._open.namespace}/{owner}"
+        return f"{self._open.place}/{owner(partition)}"
 
     def _driver(self) -> AsyncDriver:
         secret = None if self.password is None else (self.username, self.password.get_secret_value())
@@ -257,29 +255,9 @@ class Neo4jGraph:
         )
 
     @cached_property
-    def _open(self) -> _Open:
-        return _Open()
+    def _open(self) -> Opened:
+        return Opened()
 
     @cached_property
     def _lanes(self) -> Lanes[AsyncDriver]:
         return Lanes(self._driver, AsyncDriver.close, subject=self.name)
-
-
-@dataclass
-class _Open:
-    """What was opened."""
-
-    namespace: str = ""
-    contents: str = ""
-
-
-def _row(stated: Stated) -> list[int | str]:
-    relation = stated.relation
-    return [
-        stated.ord,
-        stated.subject_key,
-        relation.subject,
-        relation.relation,
-        stated.object_key,
-        relation.object,
-    ]

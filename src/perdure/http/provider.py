@@ -17,6 +17,7 @@ from perdure.http.options import HttpOptions
 from perdure.http.parts import Part, merged
 from perdure.http.replies import Refused, Reply
 from perdure.load import Load
+from perdure.options import hide
 
 Body: TypeAlias = Mapping[str, Any]
 
@@ -53,8 +54,7 @@ class HttpProvider(HttpOptions):
         super().__post_init__()
         if not self.base_url.startswith(("http://", "https://")):
             raise ValueError("base_url has to begin with http:// or https://")
-        if isinstance(self.api_key, str):
-            object.__setattr__(self, "api_key", SecretStr(self.api_key))  # frozen, but not yet made
+        hide(self, "api_key")
 
     def loads(self) -> dict[str, Load]:
         """Of its calls."""

@@ -12,22 +12,14 @@ from urllib.parse import quote
 import numpy as np
 from pydantic import SecretStr
 
+from perdure.beside import Opened, lost, owner
 from perdure.lanes import Lanes
+from perdure.options import at_least, hide
 from perdure.ports.derived import Near, Point
 from perdure.types import Partition
 from perdure.vectors.chromafolder import FolderPlace
 from perdure.vectors.chromaplaces import Found, Missing, Place, ServerPlace
-from perdure.vectors.points import (
-    Opened,
-    address,
-    at_least,
-    batches,
-    changed,
-    in_parts,
-    lost,
-    nearest_once,
-    owner,
-)
+from perdure.vectors.points import address, batches, changed, in_parts, nearest_once
 
 if TYPE_CHECKING:
     import aiohttp
@@ -91,8 +83,7 @@ class ChromaVectors:
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ValueError("url has to begin with http:// or https://")
         at_least(self, timeout=0.001, connections=1)
-        if isinstance(self.api_key, str):
-            object.__setattr__(self, "api_key", SecretStr(self.api_key))  # frozen, but not yet made
+        hide(self, "api_key")
 
     @property
     def name(self) -> str:

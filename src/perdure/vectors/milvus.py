@@ -15,21 +15,13 @@ from pydantic import SecretStr
 from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException, ParamError
 
+from perdure.beside import Opened, lost, owner
 from perdure.errors import ConfigurationError, PerdureError, Unavailable
+from perdure.options import at_least, hide
 from perdure.ports.derived import Near, Point
 from perdure.types import Partition
 from perdure.vectors.milvusplaces import Place, ServerPlace, folder
-from perdure.vectors.points import (
-    Opened,
-    address,
-    at_least,
-    batches,
-    changed,
-    in_parts,
-    lost,
-    nearest_once,
-    owner,
-)
+from perdure.vectors.points import address, batches, changed, in_parts, nearest_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,8 +92,7 @@ class MilvusVectors:
         if not self.prefix.isascii() or not self.prefix.isidentifier():
             raise ValueError("prefix may have letters, digits and _, and begins with no digit")
         at_least(self, timeout=0.001, connections=1, m=2, ef_construction=1, ef=1)
-        if isinstance(self.token, str):
-            object.__setattr__(self, "token", SecretStr(self.token))  # frozen, but not yet made
+        hide(self, "token")
 
     @property
     def name(self) -> str:

@@ -13,11 +13,13 @@ from psycopg import ProgrammingError, errors, sql
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
+from perdure.beside import Opened, lost, owner
 from perdure.errors import ConfigurationError, PerdureError
 from perdure.lanes import Lanes
+from perdure.options import at_least
 from perdure.ports.derived import Near, Point
 from perdure.types import Partition
-from perdure.vectors.points import Opened, at_least, batches, changed, lost, nearest_once, owner
+from perdure.vectors.points import batches, changed, nearest_once
 from perdure.vectors.postgreslink import UNDEFINED, Connection, Connections, Floats
 
 if TYPE_CHECKING:

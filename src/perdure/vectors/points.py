@@ -1,16 +1,12 @@
-"""What vector engines have in common: an owner's key, and pieces of texts that are found once each."""
+"""What vector engines have in common: pieces of texts, told in parts and found once each."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from perdure.errors import Unavailable
 from perdure.ports.derived import Near, Point
-from perdure.types import Partition
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,20 +14,6 @@ if TYPE_CHECKING:
 
 MORE: Final = 4
 """How many times as much is asked for when pieces of long texts crowd out other texts."""
-
-
-@dataclass
-class Opened:
-    """What was opened: `place` is where an engine has the namespace's data."""
-
-    place: str = ""
-    contents: str = ""
-    dimensions: int = 0
-
-
-def owner(partition: Partition) -> str:
-    """A partition as a key, always the same; names of users are no part of it."""
-    return blake2b(repr(tuple(partition)).encode(), digest_size=16).hexdigest()
 
 
 def changed(points: Sequence[Point], dead: Sequence[int]) -> list[int]:
@@ -84,26 +66,10 @@ async def nearest_once(
         count = min(MORE * count, most)
 
 
-def at_least(options: object, **least: float) -> None:
-    """Refuse numbers that are too small.
-
-    Raises:
-        ValueError: one is; the message names it.
-    """
-    for name, bound in least.items():
-        if not getattr(options, name) >= bound:
-            raise ValueError(f"{name} has to be {bound} or more")
-
-
 def in_parts(ords: Sequence[int], most: int) -> Iterator[list[int]]:
     """At most so many at once, as one request may name."""
     for start in range(0, len(ords), most):
         yield list(ords[start : start + most])
-
-
-def lost(engine: str) -> Unavailable:
-    """What an engine says whose contents are not those that were opened."""
-    return Unavailable(f"{engine} has lost what it held: it is told again")
 
 
 def address(url: str) -> str:

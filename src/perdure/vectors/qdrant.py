@@ -18,12 +18,14 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
+from perdure.beside import Opened, lost, owner
 from perdure.errors import ConfigurationError, PerdureError, Unavailable
 from perdure.lanes import Lanes
+from perdure.options import at_least, hide
 from perdure.ports.derived import Near, Point
 from perdure.types import Partition
 from perdure.vectors.folders import Folder
-from perdure.vectors.points import Opened, address, at_least, batches, changed, lost, nearest_once, owner
+from perdure.vectors.points import address, batches, changed, nearest_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,8 +92,7 @@ class QdrantVectors:
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ValueError("url has to begin with http:// or https://")
         at_least(self, timeout=0.001, connection_pool_size=1, exact=0)
-        if isinstance(self.api_key, str):
-            object.__setattr__(self, "api_key", SecretStr(self.api_key))  # frozen, but not yet made
+        hide(self, "api_key")
         _ = self._hnsw, self._quantization  # what Qdrant would refuse is refused here
 
     @property

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from pydantic import SecretStr
-
+from perdure.options import at_least
 from perdure.ports.derived import Near, Point
-from perdure.redislink import SCHEMES, Command, RedisLink, address
+from perdure.redislink import Command, RedisEngine
 from perdure.types import Partition
+from perdure.vectors.points import changed, each_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,19 +21,9 @@ _QUANTIZED: Final = {"none": "NOQUANT", "int8": "Q8", "binary": "BIN"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class RedisVectors:
+class RedisVectors(RedisEngine):
     """A piece of a text is an element, named by the version's `ord`; how many a long text has is kept beside."""
 
-    url: str = field(default="redis://localhost:6379/0", repr=False)
-    """Where it is: `redis://`, `rediss://` (TLS) or `unix://`; it may hold a user and a password."""
-    password: SecretStr | None = field(default=None, repr=False)
-    """The password, where the URL is not to hold it."""
-    prefix: str = "perdure"
-    """What all keys begin with."""
-    timeout: float = 2.0
-    """Seconds that one call may take, connecting included."""
-    connections: int = 10
-    """At once, of one event loop."""
     quantization: Literal["none", "int8", "binary"] = "none"
     """How numbers are held: `none` (4 bytes, exact), `int8` (1 byte), `binary` (1 bit)."""
     exact: int = 10_000
@@ -43,40 +31,23 @@ class RedisVectors:
     ef: int = 1_000
     """How far the index looks: larger is slower, and finds more."""
 
+    TITLE: ClassVar[str] = "Redis"
+    MARK: ClassVar[str] = "contents"
+
     def __post_init__(self) -> None:
-        """Refuse what could not work; a password that is a plain text is hidden.
-
-        Raises:
-            ValueError: an option is out of its range.
-        """
-        if not self.url.startswith(SCHEMES):
-            raise ValueError("url has to begin with redis://, rediss:// or unix://")
-        for name, least in (("timeout", 0.001), ("connections", 1), ("exact", 0), ("ef", 1)):
-            if not getattr(self, name) >= least:
-                raise ValueError(f"{name} has to be {least} or more")
-        if isinstance(self.password, str):
-            object.__setattr__(self, "password", SecretStr(self.password))  # frozen, but not yet made
-
-    @property
-    def name(self) -> str:
-        """Where it is, without secrets."""
-        return f"Redis at {address(self.url)}"
-
-    async def open(self, namespace: str, dimensions: int) -> str:  # noqa: ARG002  # a set takes its first vector's
-        """Find the mark that tells contents apart, or leave one."""
-        self._open.contents = await self._link.marked(self._mark(namespace))
-        self._open.namespace = namespace
-        return self._open.contents
+        """As for all that is in a Redis."""
+        super().__post_init__()
+        at_least(self, exact=0, ef=1)
 
     async def put_vectors(self, partition: Partition, points: Sequence[Point], dead: Sequence[int]) -> None:
         """Take vectors in, and remove what they replace and what is dead."""
         key, pieces = self._keys(partition)
-        changed = list(dict.fromkeys([*dead, *(point.ord for point in points)]))
-        [counted] = await self._ask([("HMGET", pieces, *changed)]) if changed else [[]]
+        going = changed(points, dead)
+        [counted] = await self._ask([("HMGET", pieces, *going)]) if going else [[]]
         commands: list[Command] = []
-        for ord_, count in zip(changed, counted, strict=True):
+        for ord_, count in zip(going, counted, strict=True):
             commands += [("VREM", key, _element(ord_, piece)) for piece in range(int(count or 1))]
-        if gone := [ord_ for ord_, count in zip(changed, counted, strict=True) if count]:
+        if gone := [ord_ for ord_, count in zip(going, counted, strict=True) if count]:
             commands.append(("HDEL", pieces, *gone))
         for point in points:
             if len(point.vectors) > 1:  # noted first: what is there half can be removed
@@ -100,22 +71,12 @@ class RedisVectors:
             options += ["FILTER", f".ord in [{','.join(map(str, among))}]", "FILTER-EF", size]
         asked = ("VSIM", key, "FP32", _bytes(vector), "WITHSCORES", "COUNT", count, *options)
         [answer] = await self._ask([asked])
-        best: dict[int, float] = {}
-        for element, score in _scored(answer):
-            best.setdefault(int(element.partition(b"/")[0]), 2 * score - 1)  # nearest first
-        return [Near(ord_, cosine) for ord_, cosine in best.items()][:limit]
+        scored = ((int(element.partition(b"/")[0]), 2 * score - 1) for element, score in _scored(answer))
+        return each_once(scored, limit)
 
     async def forget(self, partition: Partition) -> None:
         """Remove the set."""
         await self._ask([("UNLINK", *self._keys(partition))])
-
-    async def drop(self, namespace: str) -> None:
-        """Remove all keys of the namespace."""
-        await self._link.remove(self._start(namespace))
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._link.aclose()
 
     def _added(self, key: str, point: Point) -> list[Command]:
         about, how = json.dumps({"ord": point.ord}), _QUANTIZED[self.quantization]
@@ -124,41 +85,9 @@ class RedisVectors:
             for piece, vector in enumerate(point.vectors)
         ]
 
-    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
-        return await self._link.ask_marked(self._mark(self._open.namespace), self._open.contents, commands)
-
     def _keys(self, partition: Partition) -> tuple[str, str]:
-        """Of the vectors, and of the numbers of pieces; names of users are no part of a key."""
-        owner = blake2b(repr(tuple(partition)).encode(), digest_size=16).hexdigest()
-        start = self._start(self._open.namespace)
-        return f"{start}:vectors:{owner}", f"{start}:pieces:{owner}"
-
-    def _start(self, namespace: str) -> str:
-        return f"{self.prefix}:{namespace}"
-
-    def _mark(self, namespace: str) -> str:
-        return f"{self._start(namespace)}:contents"
-
-    @cached_property
-    def _open(self) -> _Open:
-        return _Open()
-
-    @cached_property
-    def _link(self) -> RedisLink:
-        return RedisLink(
-            url=self.url,
-            password=None if self.password is None else self.password.get_secret_value(),
-            timeout=self.timeout,
-            connections=self.connections,
-        )
-
-
-@dataclass
-class _Open:
-    """What was opened."""
-
-    namespace: str = ""
-    contents: str = ""
+        """Of the vectors, and of the numbers of pieces."""
+        return self._key("vectors", partition), self._key("pieces", partition)
 
 
 def _element(ord_: int, piece: int) -> str:

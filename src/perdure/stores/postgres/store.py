@@ -19,6 +19,7 @@ from perdure.errors import Closed, StoreUnwritable, Unavailable
 from perdure.filters import matches
 from perdure.load import Load
 from perdure.moments import micros
+from perdure.options import at_least, hide
 from perdure.ports import (
     Batch,
     Committed,
@@ -120,15 +121,12 @@ class PostgresStore:
             "min_connections": 0, "max_connections": 1, "connect_timeout": 0.1, "timeout": 0.1,
             "statement_timeout": 0.001, "lock_timeout": 0.001, "group": 1,
         }  # fmt: skip
-        for name, smallest in least.items():
-            if not getattr(self, name) >= smallest:
-                raise ValueError(f"{name} has to be {smallest} or more")
+        at_least(self, **least)
         if self.min_connections > self.max_connections:
             raise ValueError("min_connections has to be max_connections or less")
         if not 0 < len(self.schema.encode()) <= LONGEST_NAME or "\x00" in self.schema:
             raise ValueError(f"schema has to be a name of at most {LONGEST_NAME} bytes")
-        if isinstance(self.password, str):
-            object.__setattr__(self, "password", SecretStr(self.password))  # frozen, but not yet made
+        hide(self, "password")
         try:
             self._conninfo()
         except ProgrammingError:
