@@ -32,7 +32,7 @@ model: $(STAMP) ## Build the local embedding model into its cache
 
 soak: $(STAMP) model ## Longer campaigns: kills, crashes and properties, many times over
 	@$(BIN)/pip install --quiet --disable-pip-version-check milvus==2.3.5
-	PERDURE_SOAK=1 $(BIN)/python -m pytest tests/faults tests/conformance tests/interfaces
+	PERDURE_SOAK=1 $(BIN)/python -m pytest -o timeout=0 tests/faults tests/conformance tests/interfaces
 
 bench: $(STAMP) model ## Measure, beside mem0ai in an environment of its own
 	$(BIN)/python -m bench --with-mem0

@@ -8,7 +8,7 @@ import random
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from perdure.errors import Closed, ConfigurationError, Conflict, ModelMismatch, StoreBusy, Unavailable
 from perdure.load import Load
@@ -152,6 +152,8 @@ class Committer:
                 self._running -= len(taken)
             for one, outcome in zip(taken, outcomes, strict=True):
                 _settle(one.future, outcome)
+        # In the very step in which nothing was found: who comes before the task has ended starts another.
+        self._runners.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _take(self) -> list[Waiting]:
         """The next that may go together: of one tenant, made in one space, of partitions that are not at work."""
