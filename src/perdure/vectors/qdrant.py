@@ -158,6 +158,14 @@ class QdrantVectors:
 
         return await nearest_once(ask, limit=limit, most=_MOST)
 
+    async def held(self, partition: Partition) -> int:
+        """How many points the owner has."""
+        await self._check()
+        counted = await self._call(
+            lambda client: client.count(self._open.place, count_filter=_filter(partition), exact=True)
+        )
+        return counted.count
+
     async def forget(self, partition: Partition) -> None:
         """Remove the owner's points."""
         await self._check()
