@@ -249,6 +249,47 @@ def test_an_engine_works_on_one_event_loop_after_another(vectors: Callable[[], V
     asyncio.run(find())
 
 
+@pytest.mark.parametrize("prefer_grpc", [False, True])
+def test_qdrant_is_asked_over_as_many_connections_as_are_configured(
+    qdrant_server: QdrantServer, prefer_grpc: bool
+) -> None:
+    async def run() -> None:
+        engine = QdrantVectors(
+            url=qdrant_server.url,
+            grpc_port=qdrant_server.grpc_port,
+            prefer_grpc=prefer_grpc,
+            connection_pool_size=3,
+            timeout=PATIENCE,
+        )
+        await engine.open("n", 16)
+        await engine.put_vectors(ALICE, [point(1)], [])
+        qdrant_server.peers.clear()
+        for _ in range(3):
+            await asyncio.gather(*(engine.nearest(ALICE, unit(1), limit=1, among=None) for _ in range(30)))
+        assert len(qdrant_server.peers) == 3
+        await engine.drop("n")
+        await engine.aclose()
+
+    asyncio.run(run())
+    gc.collect()  # gRPC takes a lock where its channels are collected: not on a loop that is watched
+
+
+def test_redis_is_asked_over_as_many_connections_as_are_configured(redis_server: RedisServer) -> None:
+    def connected() -> int:
+        return redis_server.ask("CLIENT", "LIST").count(b" addr=")
+
+    async def run() -> None:
+        engine = RedisVectors(url=redis_server.url, connections=3, timeout=PATIENCE)
+        before = connected()
+        await engine.open("n", 16)
+        await asyncio.gather(*(engine.nearest(ALICE, unit(1), limit=1, among=None) for _ in range(30)))
+        assert connected() - before == 3
+        await engine.drop("n")
+        await engine.aclose()
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     "made",
     [
