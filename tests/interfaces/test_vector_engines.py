@@ -249,15 +249,15 @@ def test_an_engine_works_on_one_event_loop_after_another(vectors: Callable[[], V
     asyncio.run(find())
 
 
-@pytest.mark.parametrize("prefer_grpc", [False, True])
+@pytest.mark.parametrize("options", [{}, {"prefer_grpc": True}])
 def test_qdrant_is_asked_over_as_many_connections_as_are_configured(
-    qdrant_server: QdrantServer, prefer_grpc: bool
+    qdrant_server: QdrantServer, options: dict[str, Any]
 ) -> None:
     async def run() -> None:
         engine = QdrantVectors(
             url=qdrant_server.url,
             grpc_port=qdrant_server.grpc_port,
-            prefer_grpc=prefer_grpc,
+            **options,
             connection_pool_size=3,
             timeout=PATIENCE,
         )
