@@ -135,6 +135,16 @@ class VectorEngineConformance(DerivedConformance[VectorEngine]):
 
         self.play(scenario)
 
+    def test_a_vector_without_a_direction_is_near_nothing(self) -> None:
+        async def scenario(engine: VectorEngine) -> None:
+            nowhere = Point(ord=1, vectors=np.zeros((1, DIMENSIONS), np.float32))
+            await engine.put_vectors(ALICE, [nowhere, point(2)], [])
+            first, last = await engine.nearest(ALICE, unit(2), limit=9, among=None)
+            assert (first.ord, last.ord) == (2, 1)
+            assert last.cosine == pytest.approx(0, abs=self.tolerance)
+
+        self.play(scenario)
+
     def test_what_it_says_to_hold_it_holds(self) -> None:
         async def scenario(engine: VectorEngine) -> None:
             if not isinstance(engine, Counts):
