@@ -81,6 +81,7 @@ ATTEMPTS = 5
 
 
 CLOSED = "this memory was closed: open another"
+DECLINED = "found by words alone: the content filter of the embedding model declines the question"
 
 
 class Core:
@@ -419,8 +420,8 @@ class Core:
             found = await together(
                 [self._recall.search(ask, partial(_nth, embedding, i)) for i, ask in enumerate(asks)]
             )
-            for lacking in (await embedding)[1]:
-                for noted in seen:
+            for noted, lacking in zip(seen, (await embedding)[1], strict=True):
+                if lacking is not None:
                     noted.lacks(lacking)
             return found
         finally:
@@ -432,14 +433,18 @@ class Core:
         """Facts that state something of what each text names, by a graph engine."""
         return await together([self._recall.stated(ask) for ask in self._asks(texts, seen, **asked)])
 
-    async def _vectors(self, texts: Sequence[str]) -> tuple[Sequence[NDArray[np.float32] | None], list[str]]:
-        """The texts' embeddings, and what to tell the caller where there are none."""
+    async def _vectors(
+        self, texts: Sequence[str]
+    ) -> tuple[list[NDArray[np.float32] | None], list[str | None]]:
+        """The texts' embeddings, and of each that has none, what to tell the caller."""
         if self._caching.questions is None:
-            return [None] * len(texts), []
+            return [None] * len(texts), [None] * len(texts)
         try:
-            return list(await self._caching.questions.embed(texts)), []
+            made = await self._caching.questions.embed(texts)
         except (ModelUnavailable, Unavailable) as error:
-            return [None] * len(texts), [f"found by words alone: {error}"]
+            return [None] * len(texts), [f"found by words alone: {error}"] * len(texts)
+        vectors = [vector if vector.any() else None for vector in made]
+        return vectors, [DECLINED if vector is None else None for vector in vectors]
 
     async def _shaped(self, hits: Sequence[Hit]) -> list[MemoryDict]:
         """Hits as callers see them, each with the words that it came from."""
@@ -549,6 +554,6 @@ def _enough(reranker: object) -> int | None:
 
 
 async def _nth(
-    embedding: Awaitable[tuple[Sequence[NDArray[np.float32] | None], list[str]]], place: int
+    embedding: Awaitable[tuple[list[NDArray[np.float32] | None], list[str | None]]], place: int
 ) -> NDArray[np.float32] | None:
     return (await embedding)[0][place]
