@@ -21,6 +21,8 @@ from perdure.testing.models import ModelServer
 
 TENANTS = ("default", "other")
 USERS = ("ann", "bob", "Zoë", "10", "9")
+OWN = ("ord", "seq", "place", "first", "last")
+"""What a store numbers itself."""
 
 
 def config(path: Path, tenant: str = "default", **roles: Any) -> Config:
@@ -66,10 +68,7 @@ async def everything(path: Path, tenant: str) -> list[Any]:
     """An export without what a store numbers itself."""
     async with AsyncMemory(config(path, tenant)) as memory:
         records = [record async for record in memory.export_records()]
-    return [
-        {name: value for name, value in record.items() if name not in ("ord", "seq", "place")}
-        for record in records
-    ]
+    return [{name: value for name, value in record.items() if name not in OWN} for record in records]
 
 
 def test_all_that_there_is_arrives_as_it_was(source: Path, tmp_path: Path) -> None:
@@ -82,7 +81,7 @@ def test_all_that_there_is_arrives_as_it_was(source: Path, tmp_path: Path) -> No
         assert made["sound"]
         assert (made["tenants"], made["jobs"], made["missing"], made["beside"]) == (2, 2, 0, 0)
         assert (made["searches"], made["same"]) == (20, 20)
-        assert made["new"] == sum(made[kind] for kind in ("turns", "memories", "changes", "jobs"))
+        assert made["new"] == sum(made[kind] for kind in ("turns", "memories", "changes", "keys", "jobs"))
         assert told == sorted(told)
         assert told[-1][0] == made["new"]
         for tenant in TENANTS:
@@ -96,6 +95,33 @@ def test_all_that_there_is_arrives_as_it_was(source: Path, tmp_path: Path) -> No
 
     asyncio.run(run())
     assert source.read_bytes() == before
+
+
+def test_what_was_added_with_a_key_is_not_added_again_after_the_move(tmp_path: Path) -> None:
+    source, moved, imported = (config(tmp_path / name) for name in ("source.db", "moved.db", "imported.db"))
+    said = {"user_id": "ann", "infer": False}
+
+    async def run() -> None:
+        async with AsyncMemory(source) as memory:
+            first = await memory.add("the seats are booked", idempotency_key="order-7", **said)
+            await memory.add("the seats are paid", **said)
+            erased = await memory.add("my number is 555", idempotency_key="order-8", **said)
+            await memory.erase(erased["results"][0]["id"])
+            records = [record async for record in memory.export_records()]
+        assert (await migrate(source, moved))["sound"]
+        async with AsyncMemory(imported) as memory:
+            counts = (await memory.import_records(records))["imported"]
+            assert counts["keys"] == 2
+        for target in (moved, imported):
+            async with AsyncMemory(target) as memory:
+                again = await memory.add("the seats are booked", idempotency_key="order-7", **said)
+                assert again["event_id"] == first["event_id"]
+                await memory.add("the seats are paid", **said)
+                assert (await memory.stats())["turns"] == 2
+                await memory.add("another number", idempotency_key="order-8", **said)
+                assert (await memory.stats())["turns"] == 3
+
+    asyncio.run(run())
 
 
 def test_a_move_that_was_killed_goes_on_where_it_was(source: Path, tmp_path: Path) -> None:
@@ -138,7 +164,8 @@ def test_what_differs_is_found(source: Path, tmp_path: Path) -> None:
     assert (made["sound"], made["new"], made["differing"]) == (False, 0, ["default/user:bob"])
     assert made["missing"] == 1  # the version that is current in the source
     assert (
-        made["beside"] == 6  # that version as it ended, its successor, a turn and its version; two changes
+        made["beside"]
+        == 7  # that version as it ended, its successor, a turn, its version, its key; two changes
     )
     args = ["migrate", "--from", str(source), "--to", str(target), "--json"]
     ended = CliRunner().invoke(app, args)

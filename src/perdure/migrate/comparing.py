@@ -16,7 +16,7 @@ from perdure.engine.records import to_record
 from perdure.ports import Export, Exports
 from perdure.types import Memory, Partition, Scope
 
-STORES_OWN: Final = ("ord", "seq")
+STORES_OWN: Final = ("ord", "seq", "first", "last")
 """What a store numbers itself."""
 WORDS: Final = 12
 """So many of a memory's first words make a question."""

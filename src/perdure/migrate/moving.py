@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 
 from perdure.config import Config, Role
 from perdure.engine.ingest import analysed
+from perdure.engine.records import kind_of, none_yet
 from perdure.engine.upkeep import pages
 from perdure.errors import InvalidInput
 from perdure.migrate.comparing import Sample, Tally, compared
@@ -41,7 +42,7 @@ async def migrate(
         progress: is told how far it is.
 
     Returns:
-        What there was (`tenants`, `turns`, `memories` with all their versions, `changes`, `jobs`), how much of it was
+        What there was (`tenants`, `turns`, `memories` with all their versions, `changes`, `keys`, `jobs`), how much of it was
         `new` to the target, what `checksum` all of it has, how many records the target is `missing`, of whom
         (`differing`), how many it has `beside` them, how many `searches` were made and how many of them found the
         `same`; `sound`: nothing is missing, and searches agree.
@@ -80,9 +81,6 @@ async def migrate(
     }
 
 
-_KINDS: Final = {"Turn": "turns", "Memory": "memories", "Change": "changes", "Job": "jobs"}
-
-
 class Movable(Store, Exports, Protocol):
     """A store that can be either end."""
 
@@ -92,13 +90,13 @@ class Moved:
     """What was taken over so far."""
 
     sample: Sample
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_KINDS.values(), 0))
+    counts: dict[str, int] = field(default_factory=none_yet)
     new: int = 0
 
     def see(self, page: Sequence[Export], new: int) -> int:
         """A page more, so many of which the target did not know; how many records there were by now."""
         for export in page:
-            self.counts[_KINDS[type(export.record).__name__]] += 1
+            self.counts[kind_of(export)] += 1
             self.sample.see(export)
         self.new += new
         return sum(self.counts.values())

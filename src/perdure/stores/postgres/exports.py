@@ -12,7 +12,7 @@ from perdure.arguments import shown
 from perdure.errors import Conflict
 from perdure.ids import new_id
 from perdure.moments import micros
-from perdure.ports import Entry, Export, Job, Space
+from perdure.ports import Entry, Export, Job, Key, Space
 from perdure.stores import rows
 from perdure.stores.postgres import jobs, read, standing
 from perdure.stores.postgres.commit import KEEP_SEQ, RETIRE, entry_row
@@ -27,7 +27,7 @@ PAGE = 500
 async def pages(
     transaction: Transaction, tenant: str, partitions: Sequence[Partition] | None, *, with_entries: bool
 ) -> AsyncIterator[list[Export]]:
-    """Partition by partition: its turns, its log (each version before the change that began it), its jobs."""
+    """Partition by partition: its turns, its log (each version before the change that began it), its keys, its jobs."""
     held, owed, spaces = await transaction.ask(
         Statement("SELECT id, owner FROM partitions WHERE tenant = %s ORDER BY owner", (tenant,)),
         jobs.listed(tenant),
@@ -43,6 +43,8 @@ async def pages(
             async for log in _log(transaction, partition, number):
                 entries = await _entries(transaction, number, space.id, log) if space else {}
                 yield [Export(partition, record, entries.get(id(record))) for record in log]
+            async for keys in _keys(transaction, number):
+                yield [Export(partition, key) for key in keys]
             yield [Export(partition, job) for job in waiting if job.partition == partition]
 
 
@@ -77,6 +79,17 @@ async def _log(
         yield [
             record for change in changes for record in (made.get(change.seq), change) if record is not None
         ]
+
+
+async def _keys(transaction: Transaction, number: int) -> AsyncIterator[list[Key]]:
+    last = ""
+    sql = f"SELECT {rows.KEY} FROM keys WHERE partition = %s AND key > %s ORDER BY key LIMIT %s"
+    while True:
+        [found] = await transaction.ask(Statement(sql, (number, last, PAGE)))
+        if not found:
+            return
+        yield list(map(rows.key, found))
+        last = found[-1][0]
 
 
 async def _entries(
@@ -181,7 +194,7 @@ class Restorer:
         self._begun: dict[tuple[str, int], _Line] = {}
         """The changes that began versions, not sent yet, by memory and moment."""
 
-    async def put(self, record: Turn | Memory | Change | Job, entry: Entry | None) -> bool:
+    async def put(self, record: Turn | Memory | Change | Key | Job, entry: Entry | None) -> bool:
         """Put a record in, if it is not known yet; row numbers are given anew, in the order of the records."""
         match record:
             case Turn():
@@ -190,6 +203,8 @@ class Restorer:
                 return await self._memory(record, entry)
             case Change():
                 return await self._change(record)
+            case Key():
+                return await self._key(record)
             case Job():
                 return await self._job(record)
 
@@ -304,6 +319,29 @@ class Restorer:
         assert isinstance(ended, int)
         line = _Line(self._seq, change.memory_id, change.event, ended, None, at)
         self._sheet.put("changes", self._row(line.completed(change)))
+        return True
+
+    async def _key(self, key: Key) -> bool:
+        """The key of a batch that is here.
+
+        - There is such a key: it stays, unless both pass and this one is later.
+        - Of what the batch did nothing is here, or something was erased: whoever guesses the words could prove them right.
+        """
+        find = f"SELECT {rows.KEY} FROM keys WHERE partition = %s AND key = %s"
+        held = await self._ask(find, self._number, key.key)
+        if held and not rows.outlasts(key, rows.key(held[0])):
+            return False
+        did = max(key.last - key.first + 1, 0)
+        trace = (
+            "SELECT min(d.seq), max(d.seq), max(m.erased_at) FROM (SELECT partition, seq FROM changes "
+            "WHERE partition = %s AND write_id = %s AND event <> 'REFINE' ORDER BY seq LIMIT %s) d "
+            "LEFT JOIN memories m ON m.partition = d.partition AND m.ord = d.seq"
+        )
+        [[first, last, erased]] = await self._ask(trace, self._number, key.batch, did)
+        if erased is not None or (did and first is None):
+            return False
+        place = (self._seq + 1, self._seq) if first is None else (first, last)
+        self._sheet.put("keys", (self._number, key.key, key.batch, micros(key.at), *place, key.passing))
         return True
 
     async def _job(self, job: Job) -> bool:

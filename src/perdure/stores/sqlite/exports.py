@@ -13,9 +13,9 @@ from perdure.arguments import shown
 from perdure.errors import Conflict
 from perdure.ids import new_id
 from perdure.moments import micros
-from perdure.ports import Entry, Export, Job, Space
+from perdure.ports import Entry, Export, Job, Key, Space
 from perdure.stores.sqlite import jobs, read, rows, spaces
-from perdure.stores.sqlite.commit import PUT_CHANGE, PUT_MEMORY, PUT_TURN, Shelf, put_entries
+from perdure.stores.sqlite.commit import PUT_CHANGE, PUT_KEY, PUT_MEMORY, PUT_TURN, Shelf, put_entries
 from perdure.types import Change, Memory, Partition, Turn
 
 PAGE: Final = 500
@@ -28,7 +28,7 @@ def pages(
     *,
     with_entries: bool,
 ) -> Iterator[list[Export]]:
-    """Partition by partition: its turns, its log (each version before the change that began it), its jobs."""
+    """Partition by partition: its turns, its log (each version before the change that began it), its keys, its jobs."""
     held_space = spaces.active(connection) if with_entries else None
     owed = jobs.listed(connection, tenant, ids=None, limit=None)
     held = connection.execute(
@@ -42,6 +42,8 @@ def pages(
             for log in _log(connection, number):
                 entries = _entries(connection, number, held_space.id, log) if held_space else {}
                 yield [Export(partition, record, entries.get(id(record))) for record in log]
+            for keys in _keys(connection, number):
+                yield [Export(partition, key) for key in keys]
             yield [Export(partition, job) for job in owed if job.partition == partition]
 
 
@@ -69,6 +71,12 @@ def _log(connection: sqlite3.Connection, number: int) -> Iterator[list[Memory | 
         yield [
             record for change in changes for record in (made.get(change.seq), change) if record is not None
         ]
+
+
+def _keys(connection: sqlite3.Connection, number: int) -> Iterator[list[Key]]:
+    found = connection.execute(f"SELECT {rows.KEY} FROM keys WHERE partition = ? ORDER BY key", (number,))
+    while page := found.fetchmany(PAGE):
+        yield list(map(rows.key, page))
 
 
 def _entries(
@@ -117,6 +125,8 @@ def restore(
                 new += _restore_memory(shelves[partition], record, entry, space_id)
             case Change():
                 new += _restore_change(shelves[partition], record)
+            case Key():
+                new += _restore_key(shelves[partition], record)
             case Job():
                 new += _restore_job(shelves[partition], record)
     for shelf in shelves.values():
@@ -206,6 +216,31 @@ def _restore_change(shelf: Shelf, change: Change) -> bool:
     shelf.seq += 1
     row = (shelf.id, shelf.seq, change.memory_id, change.event, ended, None, at)
     shelf.connection.execute(PUT_CHANGE, (*row, change.write_id, change.actor, change.reason))
+    return True
+
+
+def _restore_key(shelf: Shelf, key: Key) -> bool:
+    """The key of a batch that is here.
+
+    - There is such a key: it stays, unless both pass and this one is later.
+    - Of what the batch did nothing is here, or something was erased: whoever guesses the words could prove them right.
+    """
+    find = f"SELECT {rows.KEY} FROM keys WHERE partition = ? AND key = ?"
+    held = shelf.connection.execute(find, (shelf.id, key.key)).fetchone()
+    if held is not None and not rows.outlasts(key, rows.key(held)):
+        return False
+    did = max(key.last - key.first + 1, 0)
+    first, last, erased = shelf.connection.execute(
+        "SELECT min(d.seq), max(d.seq), max(m.erased_at) FROM (SELECT seq FROM changes "
+        "WHERE partition = ?1 AND write_id = ?2 AND event <> 'REFINE' ORDER BY seq LIMIT ?3) d "
+        "LEFT JOIN memories m ON m.partition = ?1 AND m.ord = d.seq",
+        (shelf.id, key.batch, did),
+    ).fetchone()
+    if erased is not None or (did and first is None):
+        return False
+    place = (shelf.seq + 1, shelf.seq) if first is None else (first, last)
+    row = (shelf.id, key.key, key.batch, micros(key.at), *place, key.passing)
+    shelf.connection.execute(PUT_KEY, row)
     return True
 
 
