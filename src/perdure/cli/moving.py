@@ -39,7 +39,7 @@ def migrate(
 ) -> None:
     """Move everything to another store, and compare the two; or take over what a mem0 holds.
 
-    Run it again after it was cut off: what is there already is left alone. Let nobody write to the source meanwhile.
+    Run it again after it was cut off: it goes on. Run it again later: it catches up with what happened at the source.
     The exit code is 7 when the two differ in the end.
     """
     if source == "mem0":

@@ -420,6 +420,12 @@ class Exports(Protocol):
         """
         ...
 
+    async def erase_alone(
+        self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
+    ) -> None:
+        """Remove the words of exactly these memories, and of the turns with their ids, as another store has."""
+        ...
+
 
 @runtime_checkable
 class Reindexes(Protocol):

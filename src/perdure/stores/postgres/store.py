@@ -295,6 +295,17 @@ class PostgresStore:
         done = await self._vacuum()
         return Erased(removed=removed.rows, log_truncated=done, partitions=removed.partitions)
 
+    async def erase_alone(
+        self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
+    ) -> None:
+        """Remove the words of exactly these, and the dead rows that held them."""
+        await self._write(
+            tenant,
+            lambda t: erase.erase(t, tenant, memory_ids, at=at, reason=reason, alone=True),
+            repeatable=False,
+        )
+        await self._vacuum()
+
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, and the dead rows that held it."""
         await self._write(None, lambda t: erase.reset(t, self._settings, tenant), alone=True)

@@ -31,20 +31,22 @@ def pages(
     """Partition by partition: its turns, its log (each version before the change that began it), its keys, its jobs."""
     held_space = spaces.active(connection) if with_entries else None
     owed = jobs.listed(connection, tenant, ids=None, limit=None)
+    owners = None if partitions is None else rows.to_json([p.owner for p in partitions if p.tenant == tenant])
     held = connection.execute(
-        "SELECT id, tenant, owner FROM partitions WHERE tenant = ? ORDER BY owner", (tenant,)
+        "SELECT id, tenant, owner FROM partitions WHERE tenant = ?1 "
+        "AND (?2 IS NULL OR owner IN (SELECT value FROM json_each(?2))) ORDER BY owner",
+        (tenant, owners),
     ).fetchall()
     for number, *names in held:
         partition = Partition(*names)
-        if partitions is None or partition in partitions:
-            for page in _turns(connection, number):
-                yield [Export(partition, turn) for turn in page]
-            for log in _log(connection, number):
-                entries = _entries(connection, number, held_space.id, log) if held_space else {}
-                yield [Export(partition, record, entries.get(id(record))) for record in log]
-            for keys in _keys(connection, number):
-                yield [Export(partition, key) for key in keys]
-            yield [Export(partition, job) for job in owed if job.partition == partition]
+        for page in _turns(connection, number):
+            yield [Export(partition, turn) for turn in page]
+        for log in _log(connection, number):
+            entries = _entries(connection, number, held_space.id, log) if held_space else {}
+            yield [Export(partition, record, entries.get(id(record))) for record in log]
+        for keys in _keys(connection, number):
+            yield [Export(partition, key) for key in keys]
+        yield [Export(partition, job) for job in owed if job.partition == partition]
 
 
 def _turns(connection: sqlite3.Connection, partition: int) -> Iterator[list[Turn]]:
@@ -145,10 +147,11 @@ def _restore_turn(shelf: Shelf, turn: Turn) -> bool:
 def _restore_memory(shelf: Shelf, memory: Memory, entry: Entry | None, space: int) -> bool:
     """A version that is not known, with a change that says as much as the version does.
 
-    The change that an export has of it comes next, perhaps in another call: until then it has no `write_id`.
+    No words come of a memory that was erased here. The change that an export has of it comes next, perhaps in another call: until then it has no `write_id`.
     """
     versions = shelf.connection.execute(
-        "SELECT version, ord, place, retired_at, partition FROM memories m JOIN partitions p ON p.id = m.partition "
+        "SELECT version, ord, place, retired_at, erased_at, partition "
+        "FROM memories m JOIN partitions p ON p.id = m.partition "
         "WHERE m.id = ? AND p.tenant = ? ORDER BY version",
         (memory.id, shelf.partition.tenant),
     ).fetchall()
@@ -157,6 +160,8 @@ def _restore_memory(shelf: Shelf, memory: Memory, entry: Entry | None, space: in
             f"the memory {shown(memory.id)} belongs to somebody else here: nothing of this page was taken in"
         )
     if any(version >= memory.version for version, *_ in versions):
+        return False
+    if memory.erased_at is None and any(erased_at is not None for *_, erased_at, _ in versions):
         return False
     shelf.seq += 1
     place = versions[-1][2] if versions else shelf.seq if memory.kind == "turn" else None
@@ -255,9 +260,9 @@ def _restore_job(shelf: Shelf, job: Job) -> bool:
     here = rows.to_json(turns)
     known = shelf.connection.execute(
         "SELECT 1 FROM jobs WHERE partition = ? AND (id = ? OR (kind, turns) = (?, ?)) "
-        "UNION ALL SELECT 1 FROM changes WHERE partition = ? AND write_id = ? "
-        "AND NOT (event = 'ADD' AND memory_id IN (SELECT value FROM json_each(?)))",
-        (shelf.id, job.id, job.kind, here, shelf.id, job.id, rows.to_json(list(job.turns))),
+        "UNION ALL SELECT 1 FROM changes c LEFT JOIN memories m ON m.partition = c.partition AND m.ord = c.new "
+        "WHERE c.partition = ? AND c.write_id = ? AND NOT (c.event = 'ADD' AND m.kind IS 'turn')",
+        (shelf.id, job.id, job.kind, here, shelf.id, job.id),
     ).fetchone()
     if known or not turns:
         return False

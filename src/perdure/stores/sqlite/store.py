@@ -185,6 +185,13 @@ class SqliteStore:
         done = await self._remove_traces()
         return Erased(removed=removed.rows, log_truncated=done, partitions=removed.partitions)
 
+    async def erase_alone(
+        self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
+    ) -> None:
+        """Remove the words of exactly these, from the file and from its log."""
+        await self._write(lambda c: erase.erase(c, tenant, memory_ids, at=at, reason=reason, alone=True))
+        await self._remove_traces()
+
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, from the file and from its log."""
         await self._write(lambda c: erase.reset(c, tenant))

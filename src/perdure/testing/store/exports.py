@@ -210,6 +210,46 @@ class ExportConformance(Play):
 
         self.play(tmp_path, scenario)
 
+    def test_a_job_of_which_a_turn_was_erased_goes_along_with_the_others(self, tmp_path: Path) -> None:
+        async def fill(store: Store) -> None:
+            turns = said("kept"), said("secret")
+            job = Job(
+                id=new_id(), partition=ALICE.partition, kind="facts", turns=tuple(turn.id for turn, _ in turns),
+                made_at=NOW,
+            )  # fmt: skip
+            await store.commit(replace(batch(*turns, jobs=(job,)), id=job.id))
+            await store.erase("default", [turns[1][0].id], at=NOW)
+            owed.extend(await store.jobs("default"))
+            exported.extend(await _exported(store))
+
+        async def take(store: Store) -> None:
+            await _restored(store, exported)
+            assert await store.jobs("default") == owed
+            assert len(owed) == len(owed[0].turns) == 1
+
+        owed: list[Job] = []
+        exported: list[Export] = []
+        for name in ("from", "to"):
+            (tmp_path / name).mkdir()
+        self.play(tmp_path / "from", fill)
+        self.play(tmp_path / "to", take)
+
+    def test_what_is_erased_alone_takes_nothing_along(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            turn, other = await add(store, "tea"), await add(store, "milk")
+            learned = fact("likes tea", sources=(turn.id,)), fact("likes milk", sources=(other.id,))
+            await change(store, learned[0])
+            await change(store, learned[1])
+            gone = [turn.id, learned[1].memory_id]
+            await cast("Exports", store).erase_alone("default", gone, at=moment(hours=1), reason="asked")
+            assert texts(await store.find(query(order="oldest"))) == ["milk", "likes tea"]
+            assert [found.id for found in await store.turns("default", [turn.id, other.id])] == [other.id]
+            [*_, line] = await store.history("default", turn.id)
+            assert (line.event, line.at, line.reason) == ("ERASE", moment(hours=1), "asked")
+            assert await cast("Checks", store).check() == []
+
+        self.play(tmp_path, scenario)
+
     def test_a_job_of_one_tenant_is_another_in_another(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
             job = await _owing(store, "tea")
@@ -227,6 +267,19 @@ class ExportConformance(Play):
             [mine], [theirs] = await store.jobs("default"), await store.jobs("other")
             assert mine == job
             assert (theirs.turns, theirs.partition, theirs.id == job.id) == (job.turns, other, False)
+
+        self.play(tmp_path, scenario)
+
+    def test_a_later_version_of_what_was_erased_here_is_not_taken_in(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            memory = await add(store, "my number")
+            later = replace(memory, text="my other number", version=2, recorded_at=moment(hours=1))
+            changed = Change(seq=9, memory_id=memory.id, event="UPDATE", at=later.recorded_at, write_id="w")
+            await store.erase("default", [memory.id], at=NOW)
+            before = await _exported(store)
+            given = [Export(ALICE.partition, record) for record in (later, changed)]
+            assert await _restored(store, given) == 0
+            assert await _exported(store) == before
 
         self.play(tmp_path, scenario)
 
