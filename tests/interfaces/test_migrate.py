@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from typer.testing import CliRunner
 
 from perdure import AsyncMemory, Config
@@ -199,6 +200,62 @@ def test_ends_that_are_none_are_refused(source: Path, tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert not (tmp_path / "nothing.db").exists()
+
+
+def test_a_store_is_not_moved_to_itself_by_another_name(source: Path, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "link.db").symlink_to(source)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    (tmp_path / "hard.db").hardlink_to(source)
+    monkeypatch.chdir(tmp_path)
+    before = source.read_bytes()
+    for name in (
+        tmp_path / "link.db",
+        tmp_path / "folder" / "source.db",
+        tmp_path / "hard.db",
+        Path("source.db"),
+    ):
+        for ends in ((source, name), (name, source)):
+            ended = CliRunner().invoke(app, ["migrate", "--from", str(ends[0]), "--to", str(ends[1])])
+            assert isinstance(ended.exception, InvalidInput)
+            assert "the same store, by two names: nothing was written" in str(ended.exception)
+    assert source.read_bytes() == before
+
+
+def test_a_copy_of_a_store_is_a_store_of_its_own(source: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+
+    async def run() -> None:
+        async with AsyncMemory(config(source)) as memory:
+            await memory.backup(copy)
+            await memory.add("after the backup", user_id="ann", infer=False)
+        assert (await migrate(config(source), config(copy)))["sound"]
+        assert await everything(copy, "default") == await everything(source, "default")
+
+    asyncio.run(run())
+
+
+def test_a_schema_is_not_moved_to_itself_by_another_address(postgres_server, tmp_path: Path) -> None:
+    url = postgres_server.url()
+    names = {
+        "itself": {"url": url},
+        "longer": {"url": f"{url}?application_name=other"},
+        "apart": conninfo_to_dict(url),
+    }
+    for address in ("127.0.0.1", "localhost"):
+        names[address] = {**names["apart"], "host": address}
+
+    def end(options: dict[str, Any], schema: str) -> Config:
+        return Config.of({"store": {"provider": "postgres", **options, "schema": schema}, "embedder": "hash"})
+
+    async def run() -> None:
+        async with AsyncMemory(end(names["itself"], "selfsame")) as memory:
+            await memory.add("here", user_id="ann", infer=False)
+        for name in names.values():
+            with pytest.raises(InvalidInput, match="the same store"):
+                await migrate(end(names["itself"], "selfsame"), end(name, "selfsame"))
+        assert (await migrate(end(names["itself"], "selfsame"), end(names["apart"], "selfother")))["sound"]
+
+    asyncio.run(run())
 
 
 def test_a_store_that_is_read_only_refuses_what_writes(source: Path) -> None:

@@ -20,6 +20,7 @@ from perdure.types import Memory
 
 PAGE: Final = 500
 """So many records are put in in one transaction."""
+SAME: Final = "the source and the target are the same store"
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Records taken over, known ones among them, and how many there are."""
@@ -50,7 +51,7 @@ async def migrate(
         ModelMismatch: the target holds memories with vectors of another model.
     """
     if source.store == target.store:
-        raise InvalidInput("the source and the target are the same store")
+        raise InvalidInput(f"{SAME}: nothing was written")
     source = only_read(source)
     moved, tally = Moved(sample=Sample(searches)), Tally()
     async with opened(source, None) as giver:
@@ -58,6 +59,8 @@ async def migrate(
         stats = [await giver.stats(tenant) for tenant in tenants]
         space = stats[0].space if stats else None
         async with opened(target, space) as taker:
+            if await giver.place() == await taker.place():
+                raise InvalidInput(f"{SAME}, by two names: nothing was written")
             total = sum(_records(one) for one in stats)
             for tenant in tenants:
                 async for done in _moves(giver, taker, tenant, moved):

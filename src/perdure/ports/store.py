@@ -395,6 +395,10 @@ class Backups(Protocol):
 class Exports(Protocol):
     """A store whose contents can be read out and put in again, losslessly."""
 
+    async def place(self) -> str:
+        """Where it is, the same by whatever name it was opened; a copy of it is at another place."""
+        ...
+
     async def tenants(self) -> list[str]:
         """All that have anything here, in the order of their code points."""
         ...

@@ -317,6 +317,11 @@ class PostgresStore:
         held = standing.held(space[0]) if space else None
         return read.stats(sizes, None if held is None else held.space)
 
+    async def place(self) -> str:
+        """Which schema of which database of which server: by when that was started, as it has many addresses."""
+        [[[server, database]]] = await self._ask(None, standing.SERVER)
+        return f"postgres:{server}:{database}:{self.schema}"
+
     async def tenants(self) -> list[str]:
         """All that have anything here."""
         [rows] = await self._ask(None, read.TENANTS)

@@ -205,6 +205,11 @@ class SqliteStore:
         """Copy the store as it is now to a new file, checked; reading and writing go on meanwhile."""
         await self._read(lambda c: backup.backup(c, target))
 
+    async def place(self) -> str:
+        """Which file it is, whatever links lead to it."""
+        status = await self._read(lambda _: self._file.stat())
+        return f"sqlite:{status.st_dev}:{status.st_ino}"
+
     async def tenants(self) -> list[str]:
         """All that have anything here."""
         return await self._read(exports.tenants)
