@@ -72,7 +72,7 @@ def _take_over(source_config: Path | None, target: str, *, machine: bool) -> Non
         )
     with output.progress("Taking over", machine=machine) as report:
         made = asyncio.run(take_over(mem0, _end(target, existing=False), progress=report))
-    output.say(machine, made, views.facts)
+    output.say(machine, made, views.taken_over)
 
 
 def _end(named: str, *, existing: bool) -> Config:
