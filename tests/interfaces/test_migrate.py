@@ -77,14 +77,22 @@ def test_all_that_there_is_arrives_as_it_was(source: Path, tmp_path: Path) -> No
 
     async def run() -> None:
         target = tmp_path / "target.db"
-        told: list[tuple[int, int]] = []
-        made = await migrate(config(source), config(target), progress=lambda *far: told.append(far))
+        told: dict[str, list[tuple[int, int]]] = {}
+        made = await migrate(
+            config(source),
+            config(target),
+            progress=lambda done, total, what: told.setdefault(what, []).append((done, total)),
+        )
         assert made["sound"]
         assert (made["tenants"], made["jobs"], made["missing"], made["beside"]) == (2, 2, 0, 0)
         assert (made["searches"], made["same"]) == (20, 20)
         assert made["new"] == sum(made[kind] for kind in ("turns", "memories", "changes", "keys", "jobs"))
-        assert told == sorted(told)
-        assert told[-1][0] == made["new"]
+        assert list(told) == ["Moving", "Comparing", "Searching"]
+        for what, all_ in (("Moving", made["new"]), ("Comparing", made["new"]), ("Searching", 20)):
+            assert told[what] == sorted(told[what])
+            assert told[what][-1][0] == all_
+            assert len(told[what]) > 2
+        assert {total for _, total in told["Comparing"]} == {made["new"]}
         for tenant in TENANTS:
             assert await everything(target, tenant) == await everything(source, tenant)
             async with AsyncMemory(config(target, tenant)) as memory:
@@ -133,7 +141,7 @@ def test_a_move_that_was_killed_goes_on_where_it_was(source: Path, tmp_path: Pat
         "from perdure.migrate import migrate, moving\n"
         "moving.PAGE = 100\n"
         "ends = [Config.of({'path': path, 'embedder': 'hash'}) for path in sys.argv[1:3]]\n"
-        "def told(done, total):\n"
+        "def told(done, total, what):\n"
         "    if done >= int(sys.argv[3]):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(migrate(*ends, progress=told))\n"

@@ -22,12 +22,12 @@ PAGE: Final = 500
 """So many records are put in in one transaction."""
 SAME: Final = "the source and the target are the same store"
 
-Progress: TypeAlias = Callable[[int, int], None]
-"""Records taken over, known ones among them, and how many there are."""
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""How much is done, of how much, and of what: "Moving" and "Comparing" count records, "Searching" searches."""
 
 
 async def migrate(
-    source: Config, target: Config, *, searches: int = 20, progress: Progress | None = None
+    source: Config, target: Config, *, searches: int = 20, progress: Progress = lambda *_: None
 ) -> dict[str, Any]:
     """Bring all tenants' memories, with their history, vectors and pending jobs, into another store, and compare.
 
@@ -38,7 +38,7 @@ async def migrate(
         source: where from; it is only read.
         target: where to: empty, or made with the same embedder.
         searches: so many memories are searched for in both.
-        progress: is told how far it is.
+        progress: is told how far it is, as in `progress(500, 20_000, "Moving")`; "Comparing" and "Searching" follow.
 
     Returns:
         What there was (`tenants`, `turns`, `memories` with all their versions, `changes`, `keys`, `jobs`), how much of it was
@@ -64,10 +64,14 @@ async def migrate(
             total = sum(_records(one) for one in stats)
             for tenant in tenants:
                 async for done in _moves(giver, taker, tenant, moved):
-                    if progress is not None:
-                        progress(done, max(done, total))
-                await compared(giver, taker, tenant, tally)
-    asked, same = await agreed(source, target, space, moved.sample.questions)
+                    progress(done, max(done, total), "Moving")
+
+            def comparing() -> None:
+                progress(tally.done, max(tally.done, moved.total), "Comparing")
+
+            for tenant in tenants:
+                await compared(giver, taker, tenant, tally, comparing)
+    asked, same = await agreed(source, target, space, moved.sample.questions, progress)
     return {
         "tenants": len(tenants),
         **moved.counts,
@@ -96,6 +100,11 @@ class Moved:
             self.counts[kind_of(export)] += 1
             self.sample.see(export)
         self.new += new
+        return self.total
+
+    @property
+    def total(self) -> int:
+        """How many records there were by now."""
         return sum(self.counts.values())
 
 
