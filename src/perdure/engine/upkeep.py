@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from perdure.engine.embedding import declined
-from perdure.engine.records import from_records, to_record
+from perdure.engine.records import from_records, kind_of, none_yet, to_record
 from perdure.engine.redaction import Tally
 from perdure.engine.scoping import Reach
 from perdure.errors import InvalidInput, ModelUnavailable, Unavailable
@@ -161,7 +161,7 @@ async def imported(
     """
     if not isinstance(store, Exports):
         raise InvalidInput(f"{type(store).__name__} cannot take an import")
-    counts = {"turns": 0, "memories": 0, "changes": 0, "jobs": 0, "new": 0}
+    counts = {**none_yet(), "new": 0}
     async for read in pages(from_records(records, tenant), PAGE):
         page = [export._replace(record=tally.record(export.record)) for export in read]
         counts["new"] += await store.restore(await _entered(page, make))
@@ -169,11 +169,8 @@ async def imported(
         for export in page:
             if export.record in left_out:
                 continue
-            counts[_KINDS[type(export.record).__name__]] += 1
+            counts[kind_of(export)] += 1
     return counts
-
-
-_KINDS = {"Turn": "turns", "Memory": "memories", "Change": "changes", "Job": "jobs"}
 
 
 async def _without_turns(store: Store, tenant: str, page: Sequence[Export]) -> list[Job]:
