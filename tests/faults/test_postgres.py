@@ -6,9 +6,6 @@ import asyncio
 import json
 import os
 import random
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.faults.killing import SETTLED, Line, Process, running
 
 from perdure import AsyncMemory, Memory
 from perdure.errors import Unavailable
@@ -30,7 +28,6 @@ SOAK = bool(os.environ.get("PERDURE_SOAK"))
 PROCESS = Path(__file__).with_name("postgres_process.py")
 KILLS = 60 if SOAK else 6
 RESTARTS = 30 if SOAK else 3
-SETTLED = 120
 NAMES = count(1)
 
 
@@ -269,43 +266,6 @@ def learned(seen: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class Process:
-    """One of those that are killed; what it acknowledges is known at once."""
-
-    def __init__(self, url: str, model: str, name: str) -> None:
-        command = [sys.executable, str(PROCESS), url, model, name]
-        self.acknowledged: list[tuple[str, str]] = []
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self._listener = threading.Thread(target=self._listen)
-        self._listener.start()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.endswith("\n"):  # the last one may have been cut
-                user, text = line[:-1].split("\t")
-                self.acknowledged.append((user, text))
-
-    def wait(self, number: int) -> None:
-        """Until it has acknowledged so much, or has ended."""
-        end = time.monotonic() + SETTLED
-        while len(self.acknowledged) < number and self._process.poll() is None and time.monotonic() < end:
-            time.sleep(0.001)
-
-    def kill(self) -> None:
-        """End it, wherever it is; that it was still alive means that it has found nothing wrong."""
-        alive = self._process.poll() is None
-        self._process.kill()
-        self._process.wait()
-        self._listener.join()
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        told = self._process.stderr.read()
-        self._process.stdout.close()
-        self._process.stderr.close()
-        assert alive, told
-
-
 def test_three_processes_that_are_killed_in_turn_lose_nothing_and_do_nothing_twice(server):
     pick = random.Random(KILLS)
     database = "many"
@@ -316,7 +276,7 @@ def test_three_processes_that_are_killed_in_turn_lose_nothing_and_do_nothing_twi
         mine = {"store": {"provider": "postgres", "url": url}, "embedder": "hash", "llm": llm}
         with Memory({**mine, "settings": {"lease": 1.0}}) as memory:
             memory.stats()  # the schema is there
-            ended = kill_in_turn(memory, url, model.openai, pick)
+            told = kill_in_turn(memory, url, model.openai, pick)
             end = time.monotonic() + SETTLED
             while memory.flush(timeout=5)["pending"] and time.monotonic() < end:
                 time.sleep(0.1)
@@ -327,29 +287,22 @@ def test_three_processes_that_are_killed_in_turn_lose_nothing_and_do_nothing_twi
                 for user in ("user 0", "user 1", "user 2")
             }
     known = Counter((user, one["memory"]) for user, found in held.items() for one in found)
-    acknowledged = {(user, f"Known: {text}") for one in ended for user, text in one.acknowledged}
+    acknowledged = {(user, f"Known: {text}") for user, text in told}
     assert len(acknowledged) > KILLS  # there was something to lose
     assert acknowledged <= set(known)
     assert max(known.values()) == 1
 
 
-def kill_in_turn(memory: Memory, url: str, model: str, pick: random.Random) -> list[Process]:
+def kill_in_turn(memory: Memory, url: str, model: str, pick: random.Random) -> list[Line]:
     """Three at work, one after the other killed and started again; whatever any acknowledges is found here at once."""
     names = (f"p{n}" for n in count(1))
-    ended: list[Process] = []
-    running = [Process(url, model, next(names)) for _ in range(3)]
-    try:
+    with running(lambda: Process(PROCESS, url, model, next(names)), 3) as three:
         for turn in range(KILLS):
-            running[turn % 3].wait(pick.randrange(1, 8))
-            for one in running:
+            three.alive[turn % 3].wait(pick.randrange(1, 8))
+            for one in three.alive:
                 if one.acknowledged:
                     user, text = one.acknowledged[-1]
                     found = memory.search(text, user_id=user, top_k=3)["results"]
                     assert text in [result["memory"].removeprefix("Known: ") for result in found]
-            ended.append(running[turn % 3])
-            running[turn % 3] = Process(url, model, next(names))
-            ended[-1].kill()
-    finally:
-        for one in running:
-            one.kill()
-    return ended + running
+            three.replace(turn)
+    return three.acknowledged
