@@ -6,10 +6,12 @@ import asyncio
 import json
 import os
 import random
+import shutil
+import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -166,6 +168,50 @@ def test_a_server_that_is_gone_or_hangs_is_an_error_in_time_and_no_harm_after(se
             return False
 
     asyncio.run(scenario())
+
+
+# ---- a server that lost commits
+
+
+def test_an_index_is_loaded_anew_when_the_store_went_back_and_on_with_other_changes(server):
+    """As after a failover to a replica that had not got all, or when a backup was put back."""
+
+    async def scenario() -> None:
+        own = config(server)
+        async with AsyncMemory(own) as memory:
+            for others in (2, 3, 5):  # less, as much and more than was lost
+                user = f"user {others}"
+                for number in range(4):
+                    await memory.add(f"kept {number}", user_id=user)
+                with gone_back(server):
+                    for number in range(3):
+                        await memory.add(f"lost {number}", user_id=user)
+                    await found(memory, user)
+                async with AsyncMemory(own) as other:
+                    for number in range(others):
+                        await other.add(f"other {number}", user_id=user)
+                    assert await found(memory, user) == await found(other, user)
+                assert (await memory.doctor())["problems"] == []
+
+    async def found(memory: AsyncMemory, user: str) -> list[Any]:
+        return [await memory.search(word, user_id=user) for word in ("kept", "lost", "other")]
+
+    asyncio.run(scenario())
+
+
+@contextmanager
+def gone_back(server: PostgresServer) -> Iterator[None]:
+    """Forget what happens meanwhile."""
+    data = Path(server._home.name) / "data"
+    copy = data.with_name("copy")
+    server.stop()
+    subprocess.run(["cp", "-a", data, copy], check=True)
+    server.start()
+    yield
+    server.stop()
+    shutil.rmtree(data)
+    copy.rename(data)
+    server.start()
 
 
 # ---- a connection that ends at any point of a commit
