@@ -170,6 +170,27 @@ def test_a_server_that_is_gone_or_hangs_is_an_error_in_time_and_no_harm_after(se
     asyncio.run(scenario())
 
 
+def test_background_work_goes_on_by_itself_after_an_outage(server, caplog):
+    own = config(server, timeout=1.0, connect_timeout=0.5)
+    jobs = f"SELECT count(*) FROM {own['store']['schema']}.jobs"
+
+    async def scenario() -> None:
+        with ModelServer(learned) as model, model.held():
+            own["llm"] = {"provider": "openai", "model": "m", "base_url": model.openai, "retries": 0}
+            async with AsyncMemory({**own, "settings": {"lease": 1.0}}) as memory:
+                await memory.add("said before", user_id="maya", wait=False)
+                await asyncio.to_thread(server.stop)
+                model.release()
+                async with asyncio.timeout(SETTLED):
+                    while "background work" not in caplog.text:
+                        await asyncio.sleep(0.05)
+                    await asyncio.to_thread(server.start)
+                    while await asyncio.to_thread(server.sql, jobs) != [(0,)]:  # nobody calls the memory
+                        await asyncio.sleep(0.05)
+
+    asyncio.run(scenario())
+
+
 # ---- a server that lost commits
 
 
