@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,9 @@ class Cutting:
         self._serving: set[asyncio.Task[None]] = set()
         self.left = -1
         """Answers that are let through before; -1: all."""
+        self.lets_in = True
+        """Whether new connections are taken; one that is cut with `for_good` is the last."""
+        self.for_good = False
         self.port = 0
 
     @asynccontextmanager
@@ -262,12 +266,16 @@ class Cutting:
         self._serving.add(asyncio.create_task(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.lets_in:
+            writer.transport.abort()
+            return
         back, forth = await asyncio.open_connection("127.0.0.1", self._port)
         up = asyncio.create_task(self._pass(reader, forth))
         with suppress(OSError):
             while data := await back.read(65_536):
                 if self.left == 0:
                     self.left = -1
+                    self.lets_in = not self.for_good
                     break
                 self.left -= self.left > 0
                 writer.write(data)
@@ -312,6 +320,44 @@ def test_a_commit_is_stored_once_wherever_in_it_the_connection_ends(server):
             return point
 
     assert asyncio.run(scenario()) >= 2
+
+
+def test_a_change_of_which_nobody_knows_whether_it_was_kept_is_told_as_that_and_may_be_repeated(server):
+    async def scenario() -> set[tuple[bool, bool]]:
+        seen = set()
+        async with Cutting(server.port).open() as way:
+            url = f"postgresql://perdure:perdure@127.0.0.1:{way.port}/perdure"
+            patience = {"timeout": 1.0, "connect_timeout": 0.3}
+            store = PostgresStore(url=url, schema=f"own{next(NAMES)}", max_connections=1, **patience)
+            await store.open(SPACE)
+            await add(store, "the scope is there")
+            for point in count():
+                way.left, way.for_good = point, True
+                made = batch(said(f"new {point}"), key=f"key {point}")
+                try:
+                    await store.commit(made)
+                except Unavailable as error:
+                    in_doubt = "is not known" in str(error)
+                else:  # there were fewer answers than that
+                    break
+                finally:
+                    way.left, way.for_good, way.lets_in = -1, False, True
+                kept = f"new {point}" in texts(await until(lambda: store.find(query())))
+                assert in_doubt or not kept
+                seen.add((in_doubt, kept))
+                again = await store.commit(replace(made, id=f"again {point}"))
+                assert again.repeated is kept
+                assert texts(await store.find(query())).count(f"new {point}") == 1
+            await store.aclose()
+        return seen
+
+    async def until(work: Callable[[], Awaitable[Any]]) -> Any:
+        async with asyncio.timeout(SETTLED):
+            while True:
+                with suppress(Unavailable):
+                    return await work()
+
+    assert (True, True) in asyncio.run(scenario())
 
 
 # ---- several processes

@@ -114,12 +114,17 @@ class Lane:
         return self._open
 
     async def persist(
-        self, work: Callable[[Connection], Awaitable[T]], *, again: Callable[[], bool] = lambda: True
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        in_doubt: Callable[[], bool] = lambda: False,
+        repeatable: bool = True,
     ) -> T:
         """The result of `work`, which is done again when its connection ends or others are in its way.
 
         Args:
-            again: whether that is safe; asked after each failure.
+            in_doubt: whether nobody knows if it was done by what was tried so far.
+            repeatable: it may be done again even then.
 
         Raises:
             PerdureError: see `meanings`.
@@ -136,9 +141,11 @@ class Lane:
                     not passes
                     or attempt >= self.server.tries
                     or loop.time() + wait >= deadline
-                    or not again()
+                    or (in_doubt() and not repeatable)
                 ):
                     meaning = meanings.explained(error, self.server.place)
+                    if in_doubt():
+                        meaning = meanings.unanswered(self.server.place)
                     if meaning is error:
                         raise
                     raise meaning from error

@@ -476,18 +476,17 @@ class PostgresStore:
         """
         self._check_writable()
         settings = self._settings.for_(tenant, writes=not alone)
-        sent = False
+        tried: list[Transaction] = []
 
         async def attempt(connection: Connection) -> T:
-            nonlocal sent
-            transaction = Transaction(connection, settings)
-            result = await work(transaction)
-            sent = True
-            await transaction.end()
-            sent = False
+            tried.append(Transaction(connection, settings))
+            result = await work(tried[-1])
+            await tried[-1].end()
             return result
 
-        result = await (await self._lane()).persist(attempt, again=lambda: repeatable or not sent)
+        result = await (await self._lane()).persist(
+            attempt, in_doubt=lambda: any(one.in_doubt for one in tried), repeatable=repeatable
+        )
         await self._after_write()
         return result
 
