@@ -250,6 +250,8 @@ class Cutting:
         self.lets_in = True
         """Whether new connections are taken; one that is cut with `for_good` is the last."""
         self.for_good = False
+        self.hangs = False
+        """Whether it says no more instead of ending."""
         self.port = 0
 
     @asynccontextmanager
@@ -260,7 +262,9 @@ class Cutting:
             yield self
         finally:
             server.close()
-            await asyncio.gather(*self._serving)
+            for task in self._serving:  # whoever still waits for an answer gets none
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
 
     def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._serving.add(asyncio.create_task(self._serve(reader, writer)))
@@ -271,20 +275,27 @@ class Cutting:
             return
         back, forth = await asyncio.open_connection("127.0.0.1", self._port)
         up = asyncio.create_task(self._pass(reader, forth))
-        with suppress(OSError):
-            while data := await back.read(65_536):
-                if self.left == 0:
-                    self.left = -1
-                    self.lets_in = not self.for_good
-                    break
-                self.left -= self.left > 0
-                writer.write(data)
-                await writer.drain()
-        writer.transport.abort()
-        await up  # what was sent is with the server
-        forth.close()
-        with suppress(OSError):
-            await forth.wait_closed()
+        try:
+            with suppress(OSError):
+                while (data := await back.read(65_536)) and await self._may_pass():
+                    writer.write(data)
+                    await writer.drain()
+            writer.transport.abort()
+            await up  # what was sent is with the server
+        finally:
+            up.cancel()
+            writer.transport.abort()
+            forth.transport.abort()
+
+    async def _may_pass(self) -> bool:
+        if self.left != 0:
+            self.left -= self.left > 0
+            return True
+        if self.hangs:
+            await asyncio.Event().wait()  # until it is ended
+        self.left = -1
+        self.lets_in = not self.for_good
+        return False
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -358,6 +369,29 @@ def test_a_change_of_which_nobody_knows_whether_it_was_kept_is_told_as_that_and_
                     return await work()
 
     assert (True, True) in asyncio.run(scenario())
+
+
+def test_opening_a_store_on_a_server_that_says_no_more_is_an_error_in_time(server):
+    """Whether it accepts a connection and hangs, or hangs in the middle of what opening asks."""
+
+    async def opened(point: int) -> bool:
+        async with Cutting(server.port).open() as way:
+            url = f"postgresql://perdure:perdure@127.0.0.1:{way.port}/perdure"
+            way.left, way.hangs = point, True
+            store = PostgresStore(url=url, schema=f"own{next(NAMES)}", timeout=1.0, connect_timeout=2.0)
+            try:
+                await store.open(SPACE)
+            except Unavailable:
+                return False
+            finally:
+                await store.aclose()
+            return True
+
+    async def scenario() -> list[bool]:
+        async with asyncio.timeout(SETTLED):
+            return await asyncio.gather(*map(opened, range(10)))
+
+    assert not any(asyncio.run(scenario()))
 
 
 # ---- several processes

@@ -57,7 +57,7 @@ from perdure.stores.postgres.connection import (
     scroll,
     snapshot,
 )
-from perdure.stores.postgres.lanes import Lane, Lanes, Server
+from perdure.stores.postgres.lanes import Lane, Lanes, Server, in_time
 from perdure.stores.postgres.loading import Wanted, load
 from perdure.stores.postgres.migrations import examine, upgrade
 from perdure.stores.traces import Traces
@@ -137,7 +137,8 @@ class PostgresStore:
         self._use.space = space
         connection = await self._server.connect()
         try:
-            await (self._examine if self.read_only else self._prepare)(connection, space)
+            with in_time(connection, self.timeout, self._server.place):
+                await (self._examine if self.read_only else self._prepare)(connection, space)
         except Error as error:
             raise meanings.explained(error, self._server.place) from error
         finally:
@@ -150,7 +151,10 @@ class PostgresStore:
             transaction = Transaction(connection, self._settings.for_(None))
             await spaces.adopt(transaction, self._settings, space)
             await transaction.end()
-        done = await erase.vacuum(connection, self._settings)  # what one that was cut off has left
+        try:
+            done = await erase.vacuum(connection, self._settings)  # what one that was cut off has left
+        except Error:  # it takes too long now: it comes after later writes
+            done = False
         self._use.traces.tried(done=done)
 
     async def _examine(self, connection: Connection, space: Space | None) -> None:
@@ -320,7 +324,12 @@ class PostgresStore:
         patient = replace(self._settings, idle_timeout=0)
         try:
             transaction = Transaction(connection, patient.for_(tenant), begin=SNAPSHOT)
-            async for page in exports.pages(transaction, tenant, partitions, with_entries=with_entries):
+            pages = exports.pages(transaction, tenant, partitions, with_entries=with_entries)
+            while True:
+                with in_time(connection, self.timeout, self._server.place):
+                    page = await anext(pages, None)
+                if page is None:
+                    break
                 for record in page:
                     yield record
         except Error as error:
