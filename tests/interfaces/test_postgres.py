@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import random
 import subprocess
 import sys
+import traceback
 import warnings
 from itertools import count
 from typing import Any
@@ -159,6 +161,25 @@ def test_what_is_wrong_is_said_without_secrets(store, wrong, error, words):
     with pytest.raises(error, match=words) as caught, memory:
         memory.add("tea", user_id="maya")
     assert "SECRET" not in f"{caught.value!r} {caught.value}"
+
+
+UNESCAPED = (
+    "LION@TIGER", "LION/TIGER", "LION@T/TIGER", "L/LION@TIGER", "1/TIGER", "@TIGER", "TIGER@", "LION:TIGER@", "LION%TIGER"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("password", UNESCAPED)
+def test_a_password_that_is_not_escaped_is_shown_nowhere(password, caplog, capsys, monkeypatch):
+    url = f"postgresql://perdure:{password}@127.0.0.1:1/perdure"
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(ConfigurationError, match="url") as caught:
+        Memory({"store": {"provider": "postgres", "url": url, "connect_timeout": 0.1}}).stats()
+    monkeypatch.setenv("PERDURE_STORE", "postgres")
+    monkeypatch.setenv("PERDURE_STORE__URL", url)
+    assert main(["stats"]) > 0
+    for told in ("".join(traceback.format_exception(caught.value)), caplog.text, *capsys.readouterr()):
+        assert "LION" not in told
+        assert "TIGER" not in told
 
 
 def test_another_model_is_refused_before_anything_is_written(store):

@@ -11,8 +11,7 @@ from functools import cached_property, partial
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from psycopg import Error, ProgrammingError
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg import Error
 from pydantic import SecretStr
 
 from perdure.errors import Closed, StoreUnwritable, Unavailable
@@ -40,6 +39,7 @@ from perdure.stores.postgres import (
     erase,
     exports,
     jobs,
+    link,
     meanings,
     read,
     spaces,
@@ -127,10 +127,7 @@ class PostgresStore:
         if not 0 < len(self.schema.encode()) <= LONGEST_NAME or "\x00" in self.schema:
             raise ValueError(f"schema has to be a name of at most {LONGEST_NAME} bytes")
         hide(self, "password")
-        try:
-            self._conninfo()
-        except ProgrammingError:
-            raise ValueError("url is none of PostgreSQL's: postgresql://user@host:5432/dbname") from None
+        self._conninfo()
 
     async def open(self, space: Space | None) -> None:
         """Create or upgrade the schema, check it, adopt or check the space; if it is only read, look at it."""
@@ -531,15 +528,13 @@ class PostgresStore:
     def _conninfo(self) -> str:
         given = {"host": self.host, "port": self.port, "user": self.user, "dbname": self.dbname}
         secret = None if self.password is None else self.password.get_secret_value()
-        return make_conninfo(self.url, **given, password=secret)
+        return link.conninfo(self.url, **given, password=secret)
 
     @cached_property
     def _server(self) -> Server:
         conninfo = self._conninfo()
-        known = conninfo_to_dict(conninfo)
-        host, port, dbname = (known.get(name) for name in ("host", "port", "dbname"))
         return Server(
-            place=f"the PostgreSQL store {dbname or '?'}.{self.schema} at {host or 'the local socket'}:{port or 5432}",
+            place=link.place(conninfo, self.schema),
             conninfo=conninfo,
             least=self.min_connections,
             most=self.max_connections,
