@@ -373,3 +373,25 @@ def test_two_hundred_adds_at_once_in_each_of_two_pools_are_stored_each_once(stor
                 assert f"shoe {n}" in [one["memory"] for one in found["results"]]
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_what_the_database_has_for_a_default_isolation_makes_no_call_fail(postgres_server, level):
+    database = level.replace(" ", "_")
+    postgres_server.sql(f"CREATE DATABASE {database} OWNER perdure", database="postgres")
+    postgres_server.sql(f"ALTER DATABASE {database} SET default_transaction_isolation = '{level}'")
+    own = config({"provider": "postgres", "url": postgres_server.url(database=database)})
+
+    async def caller(memory: AsyncMemory, name: str) -> None:
+        for number in range(10):
+            added = await memory.add(f"{name} said {number}", user_id="maya")
+            await memory.search("Who said what?", user_id="maya")
+            if number % 3 == 0:
+                await memory.delete(added["results"][0]["id"])
+
+    async def scenario() -> int:
+        async with AsyncMemory(own) as one, AsyncMemory(own) as two:
+            await asyncio.gather(*(caller(memory, f"caller {n}") for n, memory in enumerate([one, two] * 3)))
+            return (await one.stats())["memories"]
+
+    assert asyncio.run(scenario()) == 6 * 6

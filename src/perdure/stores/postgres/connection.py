@@ -33,7 +33,8 @@ class Statement(NamedTuple):
     """Kept by the server for the next time; not for SQL that hardly comes twice."""
 
 
-BEGIN: Final = Statement("BEGIN")
+BEGIN: Final = Statement("BEGIN ISOLATION LEVEL READ COMMITTED")
+"""Said, since a database may have another one for its default: after a lock, what others have done is to be seen."""
 SNAPSHOT: Final = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 COMMIT: Final = Statement("COMMIT")
 _SETTINGS: Final = (
