@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from perdure.engine.work.attempts import failed
-from perdure.errors import ModelMismatch
+from perdure.errors import Closed, ModelMismatch
 from perdure.ids import new_id
 from perdure.load import Load
 from perdure.ports import Job, Store
@@ -20,6 +20,8 @@ from perdure.threads import Threads
 
 POLL: Final = 1.0
 """Seconds between two looks for jobs that others left, or that have become due."""
+LONGEST_PAUSE: Final = 10.0
+"""Seconds between two looks when the store cannot be had; the first pause is as long as ever."""
 
 Do: TypeAlias = Callable[[Job], Awaitable[object]]
 """Does a job: it is gone afterwards, or the store knows how the attempt failed."""
@@ -194,27 +196,40 @@ class Worker:
     # ---- the loop
 
     async def _run(self) -> None:
+        failures = 0
         try:
             while True:
-                self._news.clear()
-                await self._give_back(self._returned)
-                await self._tell_of_others()
-                claimed = await self._claim()
-                for job in claimed:
-                    self._start(job)
-                if not (claimed or self._tasks or self._news.is_set()) and await self._finished():
+                try:
+                    if await self._looked():
+                        return
+                except Closed:
                     return
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), POLL)
+                except Exception as error:  # noqa: BLE001  # the store cannot be had: it may come back
+                    failures += 1
+                    if failures == 1:
+                        log.warning("background work pauses: %s", type(error).__name__)
+                    await asyncio.sleep(min(POLL * failures, LONGEST_PAUSE))
+                else:
+                    failures = 0
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._news.wait(), POLL)
         except asyncio.CancelledError:
             if not self._closed:  # the loop ends, and nobody has closed us
                 await self._abandon()
             raise
-        except Exception as error:  # noqa: BLE001  # the store cannot be had: the next who wakes it tries again
-            log.warning("background work stopped: %s", type(error).__name__)
         finally:
             if asyncio.current_task() is self._runner:
                 self._runner = None
+
+    async def _looked(self) -> bool:
+        """Take what there is to do; whether nothing is left."""
+        self._news.clear()
+        await self._give_back(self._returned)
+        await self._tell_of_others()
+        claimed = await self._claim()
+        for job in claimed:
+            self._start(job)
+        return not (claimed or self._tasks or self._news.is_set()) and await self._finished()
 
     async def _abandon(self) -> None:
         """Let others have at once what is in hand."""
