@@ -39,7 +39,7 @@ def migrate(
 ) -> None:
     """Move everything to another store, and compare the two; or take over what a mem0 holds.
 
-    Run it again after it was cut off: what is there already is left alone. Let nobody write to the source meanwhile.
+    Run it again after it was cut off: it goes on. Run it again later: it catches up with what happened at the source.
     The exit code is 7 when the two differ in the end.
     """
     if source == "mem0":
@@ -72,7 +72,7 @@ def _take_over(source_config: Path | None, target: str, *, machine: bool) -> Non
         )
     with output.progress("Taking over", machine=machine) as report:
         made = asyncio.run(take_over(mem0, _end(target, existing=False), progress=report))
-    output.say(machine, made, views.facts)
+    output.say(machine, made, views.taken_over)
 
 
 def _end(named: str, *, existing: bool) -> Config:

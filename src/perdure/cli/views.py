@@ -218,7 +218,11 @@ def _junk(told: Mapping[str, Any]) -> str:
 def reindexed(answer: Mapping[str, Any]) -> RenderableType:
     """What was made again."""
     with_what = answer["model"] or "words alone"
-    return line(("✓ ", GOOD), f"{_many(answer['reindexed'], 'memory')} made again with {with_what}")
+    made = line(("✓ ", GOOD), f"{_many(answer['reindexed'], 'memory')} made again with {with_what}")
+    if not (declined := answer.get("declined")):
+        return made
+    told = f"The model's content filter declines {_many(declined, 'memory')}: words alone find them."
+    return Group(made, line(("! ", "yellow"), told))
 
 
 def facts(values: Mapping[str, Any]) -> RenderableType:
@@ -229,6 +233,13 @@ def facts(values: Mapping[str, Any]) -> RenderableType:
     for name, value in _flat(values):
         table.add_row(line(name.replace("_", " ")), line(_value(name, value)))
     return table
+
+
+def taken_over(told: Mapping[str, Any]) -> RenderableType:
+    """What came from another memory, what was left there, and whether its history came too."""
+    counts = {name: value for name, value in told.items() if name not in ("left_out", "history")}
+    left = [line(("left out  ", DIM), f"{count:,}: {why}") for why, count in told["left_out"].items()]
+    return Group(facts(counts), *left, line(("history  ", DIM), told["history"]))
 
 
 def stats(told: Mapping[str, Any]) -> RenderableType:

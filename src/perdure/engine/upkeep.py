@@ -7,7 +7,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from datetime import datetime
 from typing import Any, TypeVar
 
-from perdure.engine.records import from_records, to_record
+from perdure.engine.embedding import declined
+from perdure.engine.records import from_records, kind_of, none_yet, to_record
 from perdure.engine.redaction import Tally
 from perdure.engine.scoping import Reach
 from perdure.errors import InvalidInput, ModelUnavailable, Unavailable
@@ -110,11 +111,14 @@ async def reindex(
     make: MakeEntries,
     tenant: str,
     progress: Callable[[int, int], None] | None,
-) -> int:
-    """Fill `space` beside the one in use, then switch; it goes on where an earlier try stopped."""
+) -> tuple[int, int]:
+    """Fill `space` beside the one in use, then switch; it goes on where an earlier try stopped.
+
+    How many were made, and how many of them a content filter declines, so that they have no meaning.
+    """
     if not isinstance(store, Reindexes):
         raise InvalidInput(f"{type(store).__name__} cannot make its entries again")
-    total, done, rounds = (await store.stats(tenant)).memories, 0, 0
+    total, done, without, rounds = (await store.stats(tenant)).memories, 0, 0, 0
     switched = False
     while True:
         after = None
@@ -124,13 +128,14 @@ async def reindex(
             made = [(partition, memory.ord, e) for (partition, memory), e in zip(page, entries, strict=True)]
             await store.prepare(space, made)
             done += len(page)
+            without += sum(declined(entry.vectors) for entry in entries)
             if progress is not None:
                 progress(done, max(total, done))
             rounds += len(page) < PAGE
             if rounds > CHASES and not switched:
                 break
         if switched:
-            return done
+            return done, without
         # Somebody may write all the time, faster than vectors can be made: after some rounds the last few follow later.
         switched = await store.activate(space, leaving=PAGE if rounds > CHASES else 0) == 0
 
@@ -158,7 +163,7 @@ async def imported(
     """
     if not isinstance(store, Exports):
         raise InvalidInput(f"{type(store).__name__} cannot take an import")
-    counts = {"turns": 0, "memories": 0, "changes": 0, "jobs": 0, "new": 0}
+    counts = {**none_yet(), "new": 0}
     async for read in pages(from_records(records, tenant), PAGE):
         page = [export._replace(record=tally.record(export.record)) for export in read]
         counts["new"] += await store.restore(await _entered(page, make))
@@ -166,11 +171,8 @@ async def imported(
         for export in page:
             if export.record in left_out:
                 continue
-            counts[_KINDS[type(export.record).__name__]] += 1
+            counts[kind_of(export)] += 1
     return counts
-
-
-_KINDS = {"Turn": "turns", "Memory": "memories", "Change": "changes", "Job": "jobs"}
 
 
 async def _without_turns(store: Store, tenant: str, page: Sequence[Export]) -> list[Job]:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from perdure.ids import new_id
-from perdure.ports.derived import Derived, GraphEngine, Point, Stated, VectorEngine
+from perdure.ports.derived import Counts, Derived, GraphEngine, Point, Stated, VectorEngine
 from perdure.types import Partition, Relation
 
 if TYPE_CHECKING:
@@ -132,6 +132,31 @@ class VectorEngineConformance(DerivedConformance[VectorEngine]):
             assert found[0].cosine == pytest.approx(1, abs=self.tolerance)
             await engine.put_vectors(ALICE, [], [1])
             assert [near.ord for near in await engine.nearest(ALICE, unit(12), limit=9, among=None)] == [2]
+
+        self.play(scenario)
+
+    def test_a_vector_without_a_direction_is_near_nothing(self) -> None:
+        async def scenario(engine: VectorEngine) -> None:
+            nowhere = Point(ord=1, vectors=np.zeros((1, DIMENSIONS), np.float32))
+            await engine.put_vectors(ALICE, [nowhere, point(2)], [])
+            first, last = await engine.nearest(ALICE, unit(2), limit=9, among=None)
+            assert (first.ord, last.ord) == (2, 1)
+            assert last.cosine == pytest.approx(0, abs=self.tolerance)
+
+        self.play(scenario)
+
+    def test_what_it_says_to_hold_it_holds(self) -> None:
+        async def scenario(engine: VectorEngine) -> None:
+            if not isinstance(engine, Counts):
+                return
+            assert await engine.held(ALICE) == 0
+            await engine.put_vectors(ALICE, [point(1, 10, 11, 12), point(2)], [])
+            await engine.put_vectors(BOB, [point(1)], [])
+            assert await engine.held(ALICE) == 4
+            await engine.put_vectors(ALICE, [point(1)], [2])
+            assert await engine.held(ALICE) == 1
+            await engine.forget(ALICE)
+            assert (await engine.held(ALICE), await engine.held(BOB)) == (0, 1)
 
         self.play(scenario)
 

@@ -74,6 +74,12 @@ class RedisVectors(RedisEngine):
         scored = ((int(element.partition(b"/")[0]), 2 * score - 1) for element, score in _scored(answer))
         return each_once(scored, limit)
 
+    async def held(self, partition: Partition) -> int:
+        """How many elements the set has."""
+        key, _ = self._keys(partition)
+        [size] = await self._ask([("VCARD", key)])
+        return int(size or 0)
+
     async def forget(self, partition: Partition) -> None:
         """Remove the set."""
         await self._ask([("UNLINK", *self._keys(partition))])

@@ -22,6 +22,11 @@ _PLACES: Final = (
     "LEFT JOIN changes b ON b.partition = p.id AND b.seq = %s ORDER BY w.n"
 )
 SPACE: Final = Statement("SELECT id, analyzer, model, dimensions FROM spaces WHERE active")
+SERVER: Final = Statement(
+    "SELECT extract(epoch FROM pg_postmaster_start_time())::text, oid::text FROM pg_database "
+    "WHERE datname = current_database()"
+)
+"""When the server was started, to the microsecond, and the number of the database."""
 IDENTITY: Final = Statement("SELECT value FROM meta WHERE key = 'identity'")
 
 

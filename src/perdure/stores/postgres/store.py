@@ -296,6 +296,17 @@ class PostgresStore:
         done = await self._vacuum()
         return Erased(removed=removed.rows, log_truncated=done, partitions=removed.partitions)
 
+    async def erase_alone(
+        self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
+    ) -> None:
+        """Remove the words of exactly these, and the dead rows that held them."""
+        await self._write(
+            tenant,
+            lambda t: erase.erase(t, tenant, memory_ids, at=at, reason=reason, alone=True),
+            repeatable=False,
+        )
+        await self._vacuum()
+
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, and the dead rows that held it."""
         await self._write(None, lambda t: erase.reset(t, self._settings, tenant), alone=True)
@@ -306,6 +317,11 @@ class PostgresStore:
         [sizes], space = await self._ask(tenant, read.sizes(tenant), standing.SPACE)
         held = standing.held(space[0]) if space else None
         return read.stats(sizes, None if held is None else held.space)
+
+    async def place(self) -> str:
+        """Which schema of which database of which server: by when that was started, as it has many addresses."""
+        [[[server, database]]] = await self._ask(None, standing.SERVER)
+        return f"postgres:{server}:{database}:{self.schema}"
 
     async def tenants(self) -> list[str]:
         """All that have anything here."""

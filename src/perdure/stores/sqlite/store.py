@@ -185,6 +185,13 @@ class SqliteStore:
         done = await self._remove_traces()
         return Erased(removed=removed.rows, log_truncated=done, partitions=removed.partitions)
 
+    async def erase_alone(
+        self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
+    ) -> None:
+        """Remove the words of exactly these, from the file and from its log."""
+        await self._write(lambda c: erase.erase(c, tenant, memory_ids, at=at, reason=reason, alone=True))
+        await self._remove_traces()
+
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, from the file and from its log."""
         await self._write(lambda c: erase.reset(c, tenant))
@@ -197,6 +204,11 @@ class SqliteStore:
     async def backup(self, target: Path) -> None:
         """Copy the store as it is now to a new file, checked; reading and writing go on meanwhile."""
         await self._read(lambda c: backup.backup(c, target))
+
+    async def place(self) -> str:
+        """Which file it is, whatever links lead to it."""
+        status = await self._read(lambda _: self._file.stat())
+        return f"sqlite:{status.st_dev}:{status.st_ino}"
 
     async def tenants(self) -> list[str]:
         """All that have anything here."""
