@@ -59,6 +59,13 @@ def shell(server: PostgresServer, home: Path) -> None:
                 subprocess.run([program, *arguments], env=environment, cwd=home, check=True)
 
 
+def dumped(server: PostgresServer, *options: str) -> str | None:
+    """What the owner dumps who says no more; None when that fails."""
+    command = [str(server._bin / "pg_dump"), *options, "--dbname", server.url("perdure_owner", "memories")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return None if done.returncode else done.stdout
+
+
 def config(server: PostgresServer, role: str, database: str = "memories", **options: Any) -> dict[str, Any]:
     store = {"provider": "postgres", "url": server.url(role, database), **options}
     return {"store": store, "embedder": "hash"}
@@ -78,6 +85,8 @@ def test_the_roles_of_the_page_can_do_what_it_says_and_its_backups_hold_all(serv
         memory.reindex()
         assert memory.doctor()["problems"] == []
         server.sql("CREATE DATABASE restored OWNER perdure_owner", database="postgres")
+        assert dumped(server) is None
+        assert "red pot" not in str(dumped(server, "--enable-row-security"))
         shell(server, tmp_path)
         with Memory(config(server, "perdure_app", "restored")) as restored:
             assert list(restored.export_records()) == list(memory.export_records())
