@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from tests.faults.killing import SETTLED, Line, Process, running
@@ -23,6 +23,7 @@ from tests.faults.killing import SETTLED, Line, Process, running
 from perdure import AsyncMemory, Memory
 from perdure.errors import Unavailable
 from perdure.stores.postgres import PostgresStore
+from perdure.testing import servers
 from perdure.testing.models import ModelServer
 from perdure.testing.servers import PostgresServer
 from perdure.testing.store.scenes import ALICE, NOW, SPACE, add, batch, query, revision, said, texts
@@ -193,6 +194,73 @@ def test_background_work_goes_on_by_itself_after_an_outage(server, caplog):
 
 
 # ---- a server that lost commits
+
+
+class Standby(PostgresServer):
+    """A server that follows another."""
+
+    def __init__(self, primary: PostgresServer) -> None:
+        super().__init__()
+        self._primary = primary
+
+    def __enter__(self) -> Self:
+        self._make()
+        shutil.rmtree(data := Path(self._home.name) / "data")
+        program = str(self._bin / "pg_basebackup")
+        command = [
+            program,
+            "-D",
+            str(data),
+            "-d",
+            self._primary.url("postgres", "postgres"),
+            "-R",
+            "-c",
+            "fast",
+        ]
+        subprocess.run(command, check=True, **servers._unprivileged())
+        self.start()
+        return self
+
+
+def test_after_a_failover_that_lost_commits_nothing_of_them_is_seen_and_all_goes_on():
+    with PostgresServer() as primary, Standby(primary) as standby:
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        url = f"postgresql://perdure:perdure@{hosts}/perdure?target_session_attrs=read-write"
+        own = {"store": {"provider": "postgres", "url": url, "connect_timeout": 2.0}, "embedder": "hash"}
+        theirs = {**own, "store": {"provider": "postgres", "url": standby.url(), "read_only": True}}
+
+        async def scenario() -> None:
+            async with AsyncMemory(own) as memory:
+                await say(memory, "kept")
+                await asyncio.to_thread(follow)
+                async with AsyncMemory(theirs) as reader:
+                    assert await found(reader) == await found(memory)
+                standby.stop()
+                await say(memory, "lost")
+                await found(memory)
+                primary.stop()
+                await asyncio.to_thread(standby.start)
+                await asyncio.to_thread(standby.sql, "SELECT pg_promote()")
+                async with AsyncMemory(own) as other:
+                    await say(other, "other")
+                    assert await found(memory) == await found(other)
+                await say(memory, "after")
+
+        def follow() -> None:
+            [[there]] = primary.sql("SELECT pg_current_wal_insert_lsn()::text")
+            end = time.monotonic() + SETTLED
+            while standby.sql(f"SELECT pg_last_wal_replay_lsn() < '{there}'") != [(False,)]:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+
+        async def say(memory: AsyncMemory, what: str) -> None:
+            for number in range(4):
+                await memory.add(f"{what} {number}", user_id="maya")
+
+        async def found(memory: AsyncMemory) -> list[Any]:
+            return [await memory.search(word, user_id="maya") for word in ("kept", "lost", "other")]
+
+        asyncio.run(scenario())
 
 
 def test_an_index_is_loaded_anew_when_the_store_went_back_and_on_with_other_changes(server):

@@ -121,7 +121,9 @@ async def reindex(
     total, done, without, rounds = (await store.stats(tenant)).memories, 0, 0, 0
     switched = False
     while True:
-        while page := await store.missing(space, limit=PAGE):
+        after = None
+        while page := await store.missing(space, limit=PAGE, after=after):
+            after = (page[-1][0], page[-1][1].ord)
             entries = await make([memory for _, memory in page])
             made = [(partition, memory.ord, e) for (partition, memory), e in zip(page, entries, strict=True)]
             await store.prepare(space, made)

@@ -441,10 +441,16 @@ class Exports(Protocol):
 class Reindexes(Protocol):
     """A store whose entries can be made again, beside those in use, and switched in one transaction."""
 
-    async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
+    async def missing(
+        self, space: Space, *, limit: int, after: tuple[Partition, int] | None = None
+    ) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet (or none with vectors, when it has a model).
 
         What was erased needs none.
+
+        Args:
+            after: only those that come after this one, by partition and `ord`, in an order of the store's own: so that
+                who goes through all of them page by page looks at each only once.
         """
         ...
 

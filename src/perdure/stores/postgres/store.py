@@ -450,9 +450,11 @@ class PostgresStore:
         if held > max_bytes:
             await self._write(None, lambda t: vectors.make_room(t, max_bytes))
 
-    async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
+    async def missing(
+        self, space: Space, *, limit: int, after: tuple[Partition, int] | None = None
+    ) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet."""
-        return await self._write(None, lambda t: spaces.missing(t, space, limit=limit))
+        return await self._write(None, lambda t: spaces.missing(t, space, limit=limit, after=after))
 
     async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None:
         """Store entries in a space that need not be in use."""

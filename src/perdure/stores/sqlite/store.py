@@ -322,9 +322,11 @@ class SqliteStore:
         space = self._use.space
         return await self._read(lambda c: read.vectors_of(c, partition, ords, space))
 
-    async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
+    async def missing(
+        self, space: Space, *, limit: int, after: tuple[Partition, int] | None = None
+    ) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet."""
-        return await self._read(lambda c: reindex.missing(c, space, limit=limit))
+        return await self._read(lambda c: reindex.missing(c, space, limit=limit, after=after))
 
     async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None:
         """Store entries in a space that need not be in use."""
