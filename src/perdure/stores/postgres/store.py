@@ -19,7 +19,7 @@ from perdure.errors import Closed, StoreUnwritable, Unavailable
 from perdure.filters import matches
 from perdure.load import Load
 from perdure.moments import micros
-from perdure.options import at_least, hide
+from perdure.options import ESCAPED, at_least, hide, unclear
 from perdure.ports import (
     Batch,
     Committed,
@@ -127,6 +127,8 @@ class PostgresStore:
         if not 0 < len(self.schema.encode()) <= LONGEST_NAME or "\x00" in self.schema:
             raise ValueError(f"schema has to be a name of at most {LONGEST_NAME} bytes")
         hide(self, "password")
+        if "://" in self.url and unclear(self.url.partition("?")[0], ends="/"):
+            raise ValueError(f"url cannot be told apart: {ESCAPED}, or give it as `password`")
         try:
             self._conninfo()
         except ProgrammingError:
