@@ -142,18 +142,30 @@ def test_a_move_that_was_killed_goes_on_where_it_was(source: Path, tmp_path: Pat
         "moving.PAGE = 100\n"
         "ends = [Config.of({'path': path, 'embedder': 'hash'}) for path in sys.argv[1:3]]\n"
         "def told(done, total, what):\n"
-        "    if done >= int(sys.argv[3]):\n"
+        "    if what == sys.argv[4] and done >= int(sys.argv[3]):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(migrate(*ends, progress=told))\n"
     )
-    for kill_at in (100, 500):
+
+    def killed(at: int, what: str) -> None:
         ended = subprocess.run(
-            [sys.executable, "-c", code, source, target, str(kill_at)], check=False, timeout=60
+            [sys.executable, "-c", code, source, target, str(at), what], check=False, timeout=60
         )
         assert ended.returncode == -9
-    made = asyncio.run(migrate(config(source), config(target)))
+
+    def moved() -> dict[str, Any]:
+        return asyncio.run(migrate(config(source), config(target)))
+
+    killed(100, "Moving")
+    killed(500, "Moving")
+    made = moved()
     assert made["sound"]
     assert 0 < made["new"] < made["turns"] + made["memories"] + made["changes"]
+    target.unlink()
+    killed(500, "Comparing")
+    killed(3, "Searching")
+    made = moved()
+    assert (made["sound"], made["new"]) == (True, 0)
     for tenant in TENANTS:
         assert asyncio.run(everything(target, tenant)) == asyncio.run(everything(source, tenant))
 

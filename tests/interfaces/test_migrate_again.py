@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -194,6 +198,54 @@ def test_whatever_happens_at_the_source_the_next_move_follows(ends, seed, monkey
         assert (await migrate(source, target))["new"] == 0
 
     asyncio.run(run())
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from perdure import Config
+from perdure.migrate import migrate, moving
+from perdure.stores.sqlite.workers import Crew
+
+async def do(self, *args, do=Crew.do, **options):
+    global left
+    if self._names == ["perdure-write-0"]:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return await do(self, *args, **options)
+
+source, target, left = *sys.argv[1:3], int(sys.argv[3])
+moving.PAGE, Crew.do = 20, do
+asyncio.run(migrate(*[Config.of({"path": path, "embedder": "hash"}) for path in (source, target)]))
+"""
+"""A move that is killed before what it would write for the so-manieth time."""
+
+
+def test_a_move_that_was_killed_while_it_caught_up_goes_on(tmp_path):
+    source, first, then = (tmp_path / name for name in ("source.db", "first.db", "then.db"))
+    ends = [Config.of({"path": str(path), "embedder": "hash"}) for path in (source, then)]
+    life = Life(7)
+
+    async def lived() -> None:
+        async with opened(ends[0], SPACE) as store:
+            await life.goes_on(store, steps=20)
+
+    def killed(target: Path, at: int) -> bool:
+        command = [sys.executable, "-c", KILLED, source, target, str(at)]
+        code = subprocess.run(command, check=False, timeout=60).returncode
+        assert code in (0, -signal.SIGKILL)
+        return code != 0
+
+    asyncio.run(lived())
+    assert not killed(first, 0)
+    asyncio.run(lived())
+    at = 1
+    while killed(shutil.copy(first, then), at):
+        asyncio.run(follows(*ends))
+        for left in tmp_path.glob("then.db*"):
+            left.unlink()
+        at += 1
+    assert at > 5
 
 
 class Life:

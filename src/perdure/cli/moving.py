@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_ADDRESS = re.compile(r"://|^\s*\w+\s*=")
+"""A URL, or what libpq calls a connection string: `host=... dbname=...`."""
+_MISSPELT = re.compile(r":.*@")
 _END = "A store's file, a configuration in TOML, or the URL of a PostgreSQL database."
 
 
@@ -83,8 +87,10 @@ def _end(named: str, *, existing: bool) -> Config:
     """
     from perdure.config import Config, Role
 
-    if "://" in named:
-        return replace(Config.of(), store=Role(provider="postgres", options={"url": named}))
     path = Path(named)
+    if _ADDRESS.search(named) and not path.exists():
+        return replace(Config.of(), store=Role(provider="postgres", options={"url": named}))
+    if _MISSPELT.search(named) and not path.exists():  # not to be repeated: there may be a password in it
+        raise InvalidInput("an end is neither a file nor an address: postgresql://user@host:5432/dbname")
     where = Where(config=path) if path.suffix == ".toml" else Where(path=path)
     return (where.existing() if existing else where).settings()

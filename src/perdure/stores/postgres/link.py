@@ -5,6 +5,8 @@ from __future__ import annotations
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from perdure.options import ESCAPED, unclear
+
 
 def conninfo(url: str, **beside: str | int | None) -> str:
     """What libpq is told; what is given beside the URL goes over it.
@@ -29,11 +31,6 @@ def place(told: str, schema: str) -> str:
 
 def _refuse_unescaped(url: str, ports: str) -> None:
     """Of a password with an @ or a / in it, libpq takes what follows for the host, the port or the database."""
-    _, uri, rest = url.partition("://")
-    authority, _, path = rest.partition("/")
     numbers = all(not port or port.isdecimal() for port in ports.split(","))
-    if uri and (authority.count("@") > 1 or "@" in path.partition("?")[0] or not numbers):
-        raise ValueError(
-            "url cannot be told apart: write an @, a / and a : in its user and password as %40, %2F and %3A, "
-            "or give `password` beside it"
-        )
+    if "://" in url and (unclear(url.partition("?")[0], ends="/") or not numbers):
+        raise ValueError(f"url cannot be told apart: {ESCAPED}, or give `password` beside it")
