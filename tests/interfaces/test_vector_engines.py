@@ -274,6 +274,26 @@ def test_qdrant_is_asked_over_as_many_connections_as_are_configured(
     gc.collect()  # gRPC takes a lock where its channels are collected: not on a loop that is watched
 
 
+def test_redis_looks_at_a_list_of_versions_for_none_of_its_vectors(redis_server: RedisServer) -> None:
+    """Its time would grow with the vectors and with the list, one times the other."""
+
+    async def run() -> None:
+        engine = RedisVectors(url=redis_server.url, timeout=PATIENCE)
+        await engine.open("n", 16)
+        await engine.put_vectors(ALICE, [point(n) for n in range(1, 301)], [])
+        redis_server.ask("CONFIG", "SET", "slowlog-log-slower-than", "0")
+        redis_server.ask("SLOWLOG", "RESET")
+        assert len(await engine.nearest(ALICE, unit(1), limit=20, among=range(1, 251))) == 20
+        redis_server.ask("CONFIG", "SET", "slowlog-log-slower-than", "10000")
+        told = redis_server.ask("SLOWLOG", "GET", "-1")
+        assert told.count(b"VSIM") == 1
+        assert b"FILTER" not in told
+        await engine.drop("n")
+        await engine.aclose()
+
+    asyncio.run(run())
+
+
 def test_redis_is_asked_over_as_many_connections_as_are_configured(redis_server: RedisServer) -> None:
     def connected() -> int:
         return redis_server.ask("CLIENT", "LIST").count(b" addr=")

@@ -194,6 +194,18 @@ class VectorEngineConformance(DerivedConformance[VectorEngine]):
 
         self.play(scenario)
 
+    def test_a_wide_filter_that_lets_none_of_the_nearest_through_finds_those_behind_them(self) -> None:
+        async def scenario(engine: VectorEngine) -> None:
+            near = [point(n, 0) for n in range(1, 201)]
+            await engine.put_vectors(ALICE, [*near, *(point(n) for n in range(201, 401))], [])
+            wanted = list(range(201, 401))
+            true = sorted(wanted, key=lambda n: -float(unit(n) @ unit(0)))[:10]
+            found = await engine.nearest(ALICE, unit(0), limit=10, among=wanted)
+            assert len({ord_ for ord_, _ in found} & set(true)) >= 10 * self.least_recall
+            assert {ord_ for ord_, _ in found} <= set(wanted)
+
+        self.play(scenario)
+
     def test_within_a_partition_nothing_near_is_missed(self) -> None:
         async def scenario(engine: VectorEngine) -> None:
             everybody = [point(n) for n in range(1, 1_001)]
