@@ -57,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "transcripts": VALUES | {"engine"},
     "proxy": VALUES | {"blocking", "config", "engine", "http", "memory"},
     # of the engine, how memories in a prompt are recognised; all else by the verbs
-    "compat": VALUES | {"config", "memory", "proxy"},
+    "compat": VALUES | {"config", "memory", "proxy", "registry"},
     "__main__": {"cli"},
     "cli": VALUES
     | {"assemble", "config", "engine", "evaluate", "memory", "migrate", "perdure", "stores", "transcripts"},

@@ -51,6 +51,29 @@ asyncio.run(demo())
     )
 
 
+def test_making_the_asynchronous_class_may_be_awaited(tmp_path: Path) -> None:
+    assert (
+        run(
+            tmp_path,
+            """
+import asyncio
+from mem0 import AsyncMemory
+
+async def demo():
+    awaited = await AsyncMemory.from_config(config_dict={"version": "v1.1"})
+    made = AsyncMemory.from_config({"version": "v1.1"})
+    async with awaited, made:
+        await awaited.add("I am a vegetarian.", user_id="maya")
+        found = await made.search("food", user_id="maya")
+        print(found["results"][0]["memory"])
+
+asyncio.run(demo())
+""",
+        )
+        == "I am a vegetarian."
+    )
+
+
 def test_the_blocking_class_returns_dictionaries(tmp_path: Path) -> None:
     assert (
         run(

@@ -276,6 +276,65 @@ def test_calls_have_no_more_texts_than_the_vendor_takes(server, vendor):
     assert np.allclose(made[-1], alone[0], atol=1e-6)
 
 
+TOO_MUCH = [
+    (413, ""),
+    (400, "Invalid 'input': array too long. Expected an array with maximum length 40"),
+    (400, "Too many inputs. The max number of inputs is 40."),
+    (400, "invalid request: total number of texts must be at most 40 - received 100"),
+    (400, "The max allowed tokens per submitted batch is 120000. Your batch has 200000 tokens"),
+    (422, "batch size 100 > maximum allowed batch size 40"),
+]
+
+
+@pytest.mark.parametrize(("status", "message"), TOO_MUCH)
+def test_a_call_that_is_too_large_is_made_in_halves_and_the_next_ones_are_smaller(server, status, message):
+    def answer(seen):
+        return Fault(status=status, message=message) if len(seen.texts) > 40 else None
+
+    server.embeddings(answer)
+    texts = [f"text {number}" for number in range(100)]
+
+    async def run() -> np.ndarray:
+        asked = embedder(server)
+        await asked.embed(texts)
+        assert sorted(len(seen.texts) for seen in server.embedded) == [25] * 4 + [50] * 2 + [100]
+        server.embedded.clear()
+        made = await asked.embed(texts)
+        assert sorted(len(seen.texts) for seen in server.embedded) == [25] * 4
+        await asked.aclose()
+        return made
+
+    made = asyncio.run(run())
+    assert np.allclose(made, embedded(embedder(server, batch_size=10), *texts), atol=1e-6)
+
+
+def test_a_text_that_is_too_large_is_cut_and_takes_no_others_with_it(server):
+    def answer(seen):
+        too_long = any(len(text) > 150 for text in seen.texts)
+        return Fault(status=413, message="`inputs` must have less than 512 tokens") if too_long else None
+
+    server.embeddings(answer)
+
+    async def run() -> None:
+        asked = embedder(server, batch_size=4)
+        made = await asked.embed(["a", "b", "c " * 250, "d"])
+        assert made.shape == (4, 64)
+        assert {len(text) for seen in server.embedded[-3:] for text in seen.texts} <= {125, 250, 1}
+        server.embedded.clear()
+        await asked.embed(["a", "b", "c", "d"])
+        assert [len(seen.texts) for seen in server.embedded] == [4]  # nothing was learned of numbers
+        await asked.aclose()
+
+    asyncio.run(run())
+
+
+def test_what_is_too_large_however_small_is_refused(server):
+    server.embeddings(Fault(status=413))
+    with pytest.raises(ModelUnavailable, match="will not take so much at once"):
+        embedded(embedder(server), "tea", "milk")
+    assert len(server.embedded) == 2
+
+
 def test_calls_have_no_more_characters_than_is_set_and_texts_neither(server):
     embedded(embedder(server, batch_chars=10, max_chars=8), "aaaa", "bbbb", "cccc", "d" * 20)
     assert sorted(seen.texts for seen in server.embedded) == [("aaaa", "bbbb"), ("cccc",), ("dddddddd",)]

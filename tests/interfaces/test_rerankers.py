@@ -182,6 +182,22 @@ def test_calls_have_no_more_texts_than_the_server_takes(server):
     assert [len(seen.texts) for seen in server.ranked] == [32, 32, 6]
 
 
+def test_a_call_that_is_too_large_is_made_in_halves_and_the_next_ones_are_smaller(server):
+    server.rankings(lambda seen: Fault(status=413) if len(seen.texts) > 20 else None)
+    texts = ["what tea", *[f"milk {number}" for number in range(39)]]
+
+    async def run() -> None:
+        asked = reranker(server, "jina")
+        for sizes in ([40, 20, 20], [20, 20]):
+            server.ranked.clear()
+            scores = await asked.rerank("what tea", texts)
+            assert [len(seen.texts) for seen in server.ranked] == sizes
+            assert (scores[0], set(scores[1:])) == (1.0, {0.0})
+        await asked.aclose()
+
+    asyncio.run(run())
+
+
 def test_texts_and_questions_are_cut_to_what_is_set(server):
     judged(reranker(server, max_chars=4), "tea and milk", question="what tea")
     assert (server.ranked[0].texts, server.ranked[0].query) == (("tea ",), "what")

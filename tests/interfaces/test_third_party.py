@@ -27,14 +27,19 @@ with Memory({"path": "memory.db", "embedder": {"provider": "letters", "letters":
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """The example, as pip installs it, in a folder of its own; its wheel is built with what is here already."""
+    """The example, as pip installs it, in a folder of its own."""
     home = tmp_path_factory.mktemp("letters")
     source, target = home / "source", home / "installed"
     shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns(".*", "__pycache__"))
     target.mkdir()
+    pip_install(source, target)
+    return target
+
+
+def pip_install(source: Path, target: Path) -> None:
+    """Its wheel is built with what is here already."""
     command = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     run(target, *command, "--target", str(target), str(source))
-    return target
 
 
 def run(target: Path, *arguments: str, **environment: str) -> str:
@@ -50,6 +55,29 @@ def run(target: Path, *arguments: str, **environment: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+PAGE = ROOT / "docs" / "extending.md"
+TITLED = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    """The package that the page shows, as it is written there, installed in a folder of its own."""
+    home = tmp_path_factory.mktemp("page")
+    source, target = home / "source", home / "installed"
+    source.mkdir()
+    target.mkdir()
+    for title, code in TITLED.findall(PAGE.read_text(encoding="utf-8")):
+        (source / title).write_text(code, encoding="utf-8")
+    pip_install(source, target)
+    return target
+
+
+def test_the_engine_that_the_page_shows_is_used_by_its_name(page):
+    program = page.parent / "source" / "use.py"
+    [shown] = re.findall(r"^# -> (.*)$", program.read_text(encoding="utf-8"), re.MULTILINE)
+    assert run(page, "-c", program.read_text(encoding="utf-8")).strip() == shown
 
 
 def test_it_is_used_by_the_name_of_its_entry_point(installed):

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from perdure.engine.memory import Engine
 from perdure.errors import Closed, ConfigurationError, MissingExtra, Unavailable
 from perdure.graphs.neo4j import Neo4jGraph
-from perdure.ports.derived import VectorEngine
+from perdure.ports.derived import Counts, VectorEngine
 from perdure.settings import Settings
 from perdure.stores.sqlite import SqliteStore
 from perdure.testing.bolt import BoltServer
@@ -24,10 +24,12 @@ from perdure.testing.derived import ALICE, BOB, point, stated, unit
 from perdure.testing.fakes import HashEmbedder
 from perdure.testing.qdrant import QdrantServer
 from perdure.testing.servers import PostgresServer, RedisServer
+from perdure.types import Partition
 from perdure.vectors.chroma import ChromaVectors
 from perdure.vectors.milvus import MilvusVectors
 from perdure.vectors.pgvector import PostgresVectors
 from perdure.vectors.qdrant import QdrantVectors
+from perdure.vectors.redis import RedisVectors
 
 PATIENCE = 20.0
 SOON = 0.5
@@ -39,7 +41,16 @@ TEXTS = [
     "Zoe works at a bakery now",
 ]
 QUESTIONS = ["Where does my sister live?", "What am I allergic to?", "Rex beach", "choir on Mondays"]
-ENGINES = ["qdrant", "qdrant in a folder", "chroma", "chroma in a folder", "pgvector", "milvus in a folder"]
+ANN = Partition("default", "user:ann")
+ENGINES = [
+    "redis",
+    "qdrant",
+    "qdrant in a folder",
+    "chroma",
+    "chroma in a folder",
+    "pgvector",
+    "milvus in a folder",
+]
 
 
 @pytest.fixture(params=ENGINES)
@@ -48,6 +59,7 @@ def vectors(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Vect
     name = str(request.param)
     engine = {
         "qdrant": QdrantVectors,
+        "redis": RedisVectors,
         "chroma": ChromaVectors,
         "pgvector": PostgresVectors,
         "milvus": MilvusVectors,
@@ -109,6 +121,64 @@ def test_what_one_process_wrote_another_finds_after_it(
             await one.reset()
 
     asyncio.run(run())
+
+
+def test_what_an_engine_lost_of_somebody_it_is_told_again_by_itself(
+    vectors: Callable[[], VectorEngine], tmp_path: Path
+) -> None:
+    async def run() -> None:
+        engine = vectors()
+        assert isinstance(engine, Counts)
+        async with memory(tmp_path / "a.db", engine) as beside, memory(tmp_path / "b.db") as alone:
+            for one in (beside, alone):
+                for text in TEXTS:
+                    await one.add(text, user_id="ann")
+            assert len((await beside.search(QUESTIONS[0], user_id="ann"))["results"]) == len(TEXTS)
+            await engine.forget(ANN)
+            for question in QUESTIONS:
+                told = await beside.search(question, user_id="ann")
+                assert found(told) == found(await alone.search(question, user_id="ann"))
+            await until(lambda: holds(engine, len(TEXTS)))
+            await until(lambda: nothing_behind(beside))
+            await beside.reset()
+
+    asyncio.run(run())
+
+
+def test_an_engine_put_back_from_an_old_backup_is_told_what_it_lacks(
+    vectors: Callable[[], VectorEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perdure.engine.derived.legs.CANDIDATES", 2)  # which it still has
+
+    async def run() -> None:
+        engine = vectors()
+        async with memory(tmp_path / "a.db", engine) as one:
+            for text in TEXTS:
+                await one.add(text, user_id="ann")
+            await engine.put_vectors(ANN, [], [3, 4, 5])
+        engine = vectors()
+        assert isinstance(engine, Counts)
+        async with memory(tmp_path / "a.db", engine) as one:
+            told = await one.search("choir on Mondays", user_id="ann")
+            assert told["results"][0]["memory"] == TEXTS[3]
+            await until(lambda: holds(engine, len(TEXTS)))
+            await one.reset()
+
+    asyncio.run(run())
+
+
+async def holds(engine: Counts, count: int) -> bool:
+    return await engine.held(ANN) == count
+
+
+async def nothing_behind(memory: Engine) -> bool:
+    return [state["behind"] for state in (await memory.doctor())["engines"]] == [0]
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not await true():
+            await asyncio.sleep(0.02)
 
 
 def test_what_was_dropped_is_lost_until_it_is_opened_again(vectors: Callable[[], VectorEngine]) -> None:
@@ -177,6 +247,67 @@ def test_an_engine_works_on_one_event_loop_after_another(vectors: Callable[[], V
 
     asyncio.run(put())
     asyncio.run(find())
+
+
+@pytest.mark.parametrize("options", [{}, {"prefer_grpc": True}])
+def test_qdrant_is_asked_over_as_many_connections_as_are_configured(
+    qdrant_server: QdrantServer, options: dict[str, Any]
+) -> None:
+    async def run() -> None:
+        engine = QdrantVectors(
+            url=qdrant_server.url,
+            grpc_port=qdrant_server.grpc_port,
+            **options,
+            connection_pool_size=3,
+            timeout=PATIENCE,
+        )
+        await engine.open("n", 16)
+        await engine.put_vectors(ALICE, [point(1)], [])
+        qdrant_server.peers.clear()
+        for _ in range(3):
+            await asyncio.gather(*(engine.nearest(ALICE, unit(1), limit=1, among=None) for _ in range(30)))
+        assert len(qdrant_server.peers) == 3
+        await engine.drop("n")
+        await engine.aclose()
+
+    asyncio.run(run())
+    gc.collect()  # gRPC takes a lock where its channels are collected: not on a loop that is watched
+
+
+def test_redis_looks_at_a_list_of_versions_for_none_of_its_vectors(redis_server: RedisServer) -> None:
+    """Its time would grow with the vectors and with the list, one times the other."""
+
+    async def run() -> None:
+        engine = RedisVectors(url=redis_server.url, timeout=PATIENCE)
+        await engine.open("n", 16)
+        await engine.put_vectors(ALICE, [point(n) for n in range(1, 301)], [])
+        redis_server.ask("CONFIG", "SET", "slowlog-log-slower-than", "0")
+        redis_server.ask("SLOWLOG", "RESET")
+        assert len(await engine.nearest(ALICE, unit(1), limit=20, among=range(1, 251))) == 20
+        redis_server.ask("CONFIG", "SET", "slowlog-log-slower-than", "10000")
+        told = redis_server.ask("SLOWLOG", "GET", "-1")
+        assert told.count(b"VSIM") == 1
+        assert b"FILTER" not in told
+        await engine.drop("n")
+        await engine.aclose()
+
+    asyncio.run(run())
+
+
+def test_redis_is_asked_over_as_many_connections_as_are_configured(redis_server: RedisServer) -> None:
+    def connected() -> int:
+        return redis_server.ask("CLIENT", "LIST").count(b" addr=")
+
+    async def run() -> None:
+        engine = RedisVectors(url=redis_server.url, connections=3, timeout=PATIENCE)
+        before = connected()
+        await engine.open("n", 16)
+        await asyncio.gather(*(engine.nearest(ALICE, unit(1), limit=1, among=None) for _ in range(30)))
+        assert connected() - before == 3
+        await engine.drop("n")
+        await engine.aclose()
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(

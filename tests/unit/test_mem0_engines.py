@@ -88,6 +88,36 @@ def test_pgvector_by_its_parts_or_by_a_connection_string():
     engine = vectors("pgvector", connection_string="postgresql://u:hunter2@h:1/d", collection_name="c")
     assert (engine.name, engine.prefix) == ("pgvector at h:1/d", "c")
     assert "hunter2" not in repr(engine)
+    engine = vectors("pgvector", user="test", password="123", host="127.0.0.1", port="5432")
+    assert engine.name == "pgvector at 127.0.0.1:5432/postgres"
+
+
+def test_supabase_is_pgvector():
+    url = "postgresql://u:hunter2@h:1/d"
+    engine = vectors(
+        "supabase",
+        connection_string=url,
+        collection_name="memories",
+        index_method="hnsw",
+        index_measure="cosine_distance",
+    )
+    assert (engine.name, engine.prefix, engine.hnsw) == ("pgvector at h:1/d", "memories", True)
+    assert not vectors("supabase", connection_string=url).hnsw
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({"url": "127.0.0.1"}, "Milvus at 127.0.0.1:19530"),
+        ({"url": "there:1"}, "Milvus at there:1"),
+        ({"host": "there"}, "Milvus at there:19530"),
+        ({"host": "there", "port": 1}, "Milvus at there:1"),
+        ({"url": "https://in03.zillizcloud.com"}, "Milvus at in03.zillizcloud.com"),
+        ({"url": "milvus.db"}, "Milvus in milvus.db"),
+    ],
+)
+def test_milvus_by_its_host_or_by_a_url(config, name):
+    assert vectors("milvus", **config).name == name
 
 
 def test_milvus_is_a_server_or_a_folder():

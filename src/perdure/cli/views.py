@@ -218,7 +218,11 @@ def _junk(told: Mapping[str, Any]) -> str:
 def reindexed(answer: Mapping[str, Any]) -> RenderableType:
     """What was made again."""
     with_what = answer["model"] or "words alone"
-    return line(("✓ ", GOOD), f"{_many(answer['reindexed'], 'memory')} made again with {with_what}")
+    made = line(("✓ ", GOOD), f"{_many(answer['reindexed'], 'memory')} made again with {with_what}")
+    if not (declined := answer.get("declined")):
+        return made
+    told = f"The model's content filter declines {_many(declined, 'memory')}: words alone find them."
+    return Group(made, line(("! ", "yellow"), told))
 
 
 def facts(values: Mapping[str, Any]) -> RenderableType:

@@ -117,11 +117,15 @@ class Memory(perdure.memory.Memory):
 
 @_speaking(_asynchronous)
 class AsyncMemory(perdure.memory.AsyncMemory):
-    """mem0's `AsyncMemory`."""
+    """mem0's `AsyncMemory`; in some versions `from_config` is awaited, so that one that is made may be."""
 
     def __init__(self, config: MemoryConfig | Config | Mapping[str, Any] | None = None) -> None:
         """From mem0's configuration, or Perdure's."""
         super().__init__(translated(config))
+
+    def __await__(self) -> Generator[None, None, AsyncMemory]:
+        yield from ()
+        return self
 
 
 class Mem0(Perdure):

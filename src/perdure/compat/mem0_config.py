@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from perdure.compat.mem0_engines import graph, vectors
+from perdure.compat.mem0_engines import dimensions, graph, vectors
+from perdure.compat.mem0_llms import llm
 from perdure.compat.mem0_models import embedder, reranker
 from perdure.config import Config
 from perdure.errors import ConfigurationError
@@ -30,32 +31,6 @@ class MemoryConfig:
 
 _WISHES = ("custom_instructions", "custom_fact_extraction_prompt")
 """What is told to the model besides our own instructions, which stay: they say what an answer looks like."""
-_LLMS: Mapping[str, tuple[str, str | None]] = {
-    "openai": ("openai", None),
-    "openai_structured": ("openai", None),
-    "anthropic": ("anthropic", None),
-    "gemini": ("gemini", None),
-    "ollama": ("openai", "http://localhost:11434/v1"),
-    "lmstudio": ("openai", "http://localhost:1234/v1"),
-    "vllm": ("openai", "http://localhost:8000/v1"),
-    "groq": ("openai", "https://api.groq.com/openai/v1"),
-    "deepseek": ("openai", "https://api.deepseek.com/v1"),
-    "together": ("openai", "https://api.together.xyz/v1"),
-    "xai": ("openai", "https://api.x.ai/v1"),
-    "sarvam": ("openai", "https://api.sarvam.ai/v1"),
-}
-"""mem0's providers: ours, and the `base_url` where it is not the provider's own."""
-_TAKEN = ("model", "api_key", "temperature", "max_tokens", "timeout")
-_IGNORED = (
-    "top_p",
-    "top_k",
-    "enable_vision",
-    "vision_details",
-    "is_reasoning_model",
-    "reasoning_effort",
-    "store",
-)
-"""Options of mem0 that change nothing here."""
 _OURS = {"store", "settings", "path"}
 
 
@@ -84,11 +59,11 @@ def _translate(config: MemoryConfig) -> Mapping[str, Any] | None:
         )
     made: dict[str, Any] = {}
     if config.embedder:
-        made["embedder"] = embedder(config.embedder)
+        made["embedder"] = embedder(config.embedder, dimensions(config.vector_store))
     if config.reranker:
-        made["reranker"] = reranker(config.reranker, _llm)
+        made["reranker"] = reranker(config.reranker)
     if config.llm:
-        made["llm"] = _llm(config.llm)
+        made["llm"] = llm(config.llm)
     if config.vector_store:
         made["vectors"] = vectors(config.vector_store)
     if config.graph_store:
@@ -96,29 +71,3 @@ def _translate(config: MemoryConfig) -> Mapping[str, Any] | None:
     if wishes := "\n".join(wish for part in _WISHES if (wish := getattr(config, part))):
         made["settings"] = {"instructions": wishes}
     return made or None
-
-
-def _llm(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """mem0's options of a language model as ours.
-
-    Raises:
-        ConfigurationError: a provider or an option that has no counterpart.
-    """
-    name, given = str(part.get("provider") or "openai"), dict(part.get("config") or {})
-    if name not in _LLMS:
-        raise ConfigurationError(
-            f"llm {name!r} is not known here: if it speaks as OpenAI does, name 'openai' with its base_url"
-        )
-    provider, base_url = _LLMS[name]
-    given_url = [given.pop(key) for key in list(given) if key.endswith("base_url")]
-    options = {key: given.pop(key) for key in _TAKEN if given.get(key) is not None}
-    left = {key for key, value in given.items() if value is not None} - set(_IGNORED)
-    if left:
-        raise ConfigurationError(f"llm.config has {min(left)!r}, which has no counterpart here: leave it out")
-    url = next((url for url in given_url if url), base_url)
-    return {"provider": provider, "config": {**options, **({"base_url": _with_version(url)} if url else {})}}
-
-
-def _with_version(url: str) -> str:
-    """mem0's Ollama is named by its host alone; its OpenAI dialect is below /v1."""
-    return f"{url.rstrip('/')}/v1" if url.rstrip("/").endswith(":11434") else url

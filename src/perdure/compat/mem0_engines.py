@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Final
 
+from perdure.compat.mem0_servers import Options, Part, named
 from perdure.errors import ConfigurationError
 
-Part: TypeAlias = Mapping[str, Any]
-"""`{"provider": ..., "config": {...}}`."""
-Options: TypeAlias = dict[str, Any]
-
-_IGNORED: Final = ("embedding_model_dims", "metric_type", "diskann", "minconn")
+_IGNORED: Final = ("embedding_model_dims", "metric_type", "index_measure", "diskann", "minconn")
 """Options of mem0 that change nothing here: dimensions are the embedder's, and nearness is the cosine."""
 _QDRANT: Final = (
     *("host", "port", "grpc_port", "url", "path", "api_key", "https", "prefer_grpc", "timeout"),
@@ -33,13 +30,13 @@ def vectors(part: Part) -> Part:
     Raises:
         ConfigurationError: a provider or an option that has no counterpart.
     """
-    name, given = _named(part, "qdrant")
+    name, given = named(part, "qdrant")
     if name not in _VECTORS:
         raise ConfigurationError(
             f"vector_store {name!r} is not available here: leave it out, and vectors are searched in the store's own "
             f"file, or name one of {', '.join(_VECTORS)}"
         )
-    known, more = _VECTORS[name]
+    ours, known, more = _VECTORS[name]
     for option, instead in _OWN.items():
         if given.pop(option, None) is not None:
             raise ConfigurationError(
@@ -50,7 +47,13 @@ def vectors(part: Part) -> Part:
     if prefix := given.pop("collection_name", None):
         made["prefix"] = prefix
     _nothing_left("vector_store", given)
-    return {"provider": name, "config": made}
+    return {"provider": ours, "config": made}
+
+
+def dimensions(part: Part | None) -> int | None:
+    """How many numbers a vector has, by what a vector store is told; mem0's users tell it what their model gives."""
+    size = named(part or {}, "qdrant")[1].get("embedding_model_dims")
+    return None if size is None else int(size)
 
 
 def graph(part: Part) -> Part:
@@ -59,7 +62,7 @@ def graph(part: Part) -> Part:
     Raises:
         ConfigurationError: a provider or an option that has no counterpart.
     """
-    name, given = _named(part, "neo4j")
+    name, given = named(part, "neo4j")
     for option in ("llm", "custom_prompt", "threshold"):
         if part.get(option) is not None:
             raise ConfigurationError(
@@ -100,16 +103,29 @@ def _chroma(made: Options, _given: Options) -> None:
 
 
 def _pgvector(made: Options, given: Options) -> None:
-    """A connection string, and how many connections."""
+    """A connection string, or the parts of one, in which mem0 has a database of its own; and how many connections."""
     for theirs, ours in (("connection_string", "url"), ("maxconn", "connections")):
         if theirs in given:
             made[ours] = given.pop(theirs)
+    if "url" not in made:
+        made.setdefault("dbname", "postgres")
+
+
+def _supabase(made: Options, given: Options) -> None:
+    """A PostgreSQL with pgvector; an index where one is named."""
+    _pgvector(made, given)
+    made["hnsw"] = given.pop("index_method", "auto") == "hnsw"
 
 
 def _milvus(made: Options, given: Options) -> None:
-    """A server, or what is no URL: a folder with Milvus Lite."""
-    if url := given.pop("url", None):
-        made["url" if "://" in url else "path"] = url
+    """A server, by a URL or by its name alone; what looks like a file is a folder with Milvus Lite."""
+    url, host, port = (given.pop(name, None) for name in ("url", "host", "port"))
+    if url and "://" not in url and (url.endswith(".db") or "/" in url or "\\" in url):
+        made["path"] = url
+    elif url and "://" in url:
+        made["url"] = url
+    elif place := url or host or (port and "localhost"):
+        made["url"] = f"http://{place}" if ":" in place else f"http://{place}:{port or 19530}"
 
 
 def _redis(made: Options, given: Options) -> None:
@@ -127,19 +143,15 @@ def _falkordb(given: Options) -> Options:
     return made | ({"prefix": database} if database else {})
 
 
-_VECTORS: Final[Mapping[str, tuple[tuple[str, ...], Callable[[Options, Options], None]]]] = {
-    "qdrant": (_QDRANT, _qdrant),
-    "chroma": (_CHROMA, _chroma),
-    "pgvector": (_PGVECTOR, _pgvector),
-    "milvus": (_MILVUS, _milvus),
-    "redis": ((), _redis),
+_VECTORS: Final[Mapping[str, tuple[str, tuple[str, ...], Callable[[Options, Options], None]]]] = {
+    "qdrant": ("qdrant", _QDRANT, _qdrant),
+    "chroma": ("chroma", _CHROMA, _chroma),
+    "pgvector": ("pgvector", _PGVECTOR, _pgvector),
+    "supabase": ("pgvector", (), _supabase),
+    "milvus": ("milvus", _MILVUS, _milvus),
+    "redis": ("redis", (), _redis),
 }
-"""Ours of the same name: the options that are called the same, and how the others are read."""
-
-
-def _named(part: Part, default: str) -> tuple[str, Options]:
-    given = {key: value for key, value in (part.get("config") or {}).items() if value is not None}
-    return str(part.get("provider") or default), given
+"""Ours, the options that are called the same, and how the others are read."""
 
 
 def _taken(given: Options, names: tuple[str, ...]) -> Options:

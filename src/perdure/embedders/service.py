@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, final
 
 from perdure.errors import ModelUnavailable, Unavailable
-from perdure.http import HttpProvider, Part, dig
+from perdure.http import Batching, HttpProvider, Part, dig
 
 if TYPE_CHECKING:  # numpy is loaded with the first vectors
     import numpy as np
@@ -24,7 +24,7 @@ NOTHING = "-"
 
 
 @dataclass(frozen=True, kw_only=True)
-class HttpEmbedder(HttpProvider):
+class HttpEmbedder(Batching, HttpProvider):
     """An embedding model behind an HTTP interface; a vendor writes how it is asked and how its answer is read."""
 
     model: str
@@ -103,9 +103,12 @@ class HttpEmbedder(HttpProvider):
         import numpy as np
 
         sent = [text[: self.max_chars] if text.strip() else NOTHING for text in texts]
-        groups = batches(sent, most=self.batch_size, chars=self.batch_chars)
-        made = await _together([self._batch(group, purpose) for group in groups])
-        return np.concatenate([np.empty((0, self.dimensions), np.float32), *made])
+        groups = batches(sent, most=self._most, chars=self.batch_chars)
+        made = await _together(
+            [self._halving(lambda texts: self._batch(texts, purpose), group) for group in groups]
+        )
+        rows = [vectors for answers in made for vectors in answers]
+        return np.concatenate([np.empty((0, self.dimensions), np.float32), *rows])
 
     async def _batch(self, texts: Sequence[str], purpose: Purpose) -> NDArray[np.float32]:
         reply = await self._ask(

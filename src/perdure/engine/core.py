@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,6 +32,7 @@ from perdure.engine.shape import (
     memory_dict,
     relation_dicts,
 )
+from perdure.engine.succession import Succession
 from perdure.engine.turns import Turns
 from perdure.engine.words import ANALYZER_VERSION
 from perdure.engine.work.vectors import LateVectors
@@ -40,6 +42,7 @@ from perdure.errors import (
     Conflict,
     ModelUnavailable,
     NotFound,
+    PerdureError,
     Unavailable,
 )
 from perdure.filters import EVERYTHING, conjoin
@@ -78,6 +81,7 @@ ATTEMPTS = 5
 
 
 CLOSED = "this memory was closed: open another"
+DECLINED = "found by words alone: the content filter of the embedding model declines the question"
 
 
 class Core:
@@ -96,7 +100,9 @@ class Core:
         vectors: VectorEngine | None = None,
         graph: GraphEngine | None = None,
         clock: Callable[[], datetime] = utc_now,
+        former: Core | None = None,
     ) -> None:
+        """Args: former: the same with the former embedder, and parts of its own; it serves until its vectors are gone."""
         self._store = store
         self._settings = settings or Settings()
         self._caching = Caching(
@@ -137,12 +143,17 @@ class Core:
             attempts=self._settings.job_attempts,
             lease=timedelta(seconds=self._settings.lease),
             event=self._event,
+            overtaken=self._overtaken,
             unasked=self._settings.background,
         )
         self._opening: asyncio.Task[None] | None = None
         self._arrivals = asyncio.Lock()
         self._space_checked = False
         self._closed = False
+        self._succession: Succession[Core] = Succession(self, former)
+        self._taking_over: set[asyncio.Task[None]] = set()
+        if former is not None:
+            former._succession, former._calls = self._succession, self._calls  # noqa: SLF001  # one of our own
 
     def _made_learner(self) -> Learner | None:
         """What learns with the language model, if there is one: others do not load it."""
@@ -195,6 +206,8 @@ class Core:
 
     async def close(self) -> None:
         """Give everything back; what was acknowledged is on disk already."""
+        if (former := self._succession.former) is not None and former is not self:
+            await former.close()
         self._closed = True
         if self._opening is not None:
             if not self._opening.done():
@@ -252,6 +265,19 @@ class Core:
         await self._store.open(space)
         if space is not None and self._settings.background:
             self._following.wake()  # an earlier process may have left something untold
+
+    def _overtaken(self) -> None:
+        """Another model's vectors are in use, as background work was told: who has that model goes on with it."""
+        other = self._succession.after(self)
+        if other is not None:
+            task = asyncio.create_task(other._take_over())  # noqa: SLF001  # one of our own
+            self._taking_over.add(task)
+            task.add_done_callback(self._taking_over.discard)
+
+    async def _take_over(self) -> None:
+        with suppress(PerdureError):  # the next call is told why
+            await self._open()
+            self._wake()
 
     async def _commit(self, batch: Batch) -> Committed:
         """Commit, and tell the engines: what they cannot take in just now, they are told later."""
@@ -394,8 +420,8 @@ class Core:
             found = await together(
                 [self._recall.search(ask, partial(_nth, embedding, i)) for i, ask in enumerate(asks)]
             )
-            for lacking in (await embedding)[1]:
-                for noted in seen:
+            for noted, lacking in zip(seen, (await embedding)[1], strict=True):
+                if lacking is not None:
                     noted.lacks(lacking)
             return found
         finally:
@@ -407,14 +433,18 @@ class Core:
         """Facts that state something of what each text names, by a graph engine."""
         return await together([self._recall.stated(ask) for ask in self._asks(texts, seen, **asked)])
 
-    async def _vectors(self, texts: Sequence[str]) -> tuple[Sequence[NDArray[np.float32] | None], list[str]]:
-        """The texts' embeddings, and what to tell the caller where there are none."""
+    async def _vectors(
+        self, texts: Sequence[str]
+    ) -> tuple[list[NDArray[np.float32] | None], list[str | None]]:
+        """The texts' embeddings, and of each that has none, what to tell the caller."""
         if self._caching.questions is None:
-            return [None] * len(texts), []
+            return [None] * len(texts), [None] * len(texts)
         try:
-            return list(await self._caching.questions.embed(texts)), []
+            made = await self._caching.questions.embed(texts)
         except (ModelUnavailable, Unavailable) as error:
-            return [None] * len(texts), [f"found by words alone: {error}"]
+            return [None] * len(texts), [f"found by words alone: {error}"] * len(texts)
+        vectors = [vector if vector.any() else None for vector in made]
+        return vectors, [DECLINED if vector is None else None for vector in vectors]
 
     async def _shaped(self, hits: Sequence[Hit]) -> list[MemoryDict]:
         """Hits as callers see them, each with the words that it came from."""
@@ -524,6 +554,6 @@ def _enough(reranker: object) -> int | None:
 
 
 async def _nth(
-    embedding: Awaitable[tuple[Sequence[NDArray[np.float32] | None], list[str]]], place: int
+    embedding: Awaitable[tuple[list[NDArray[np.float32] | None], list[str | None]]], place: int
 ) -> NDArray[np.float32] | None:
     return (await embedding)[0][place]

@@ -29,6 +29,11 @@ async def vectors_of(embedder: Embedder, texts: Sequence[str]) -> list[NDArray[n
     return np.split(made, list(accumulate(len(part) for part in parts))[:-1])
 
 
+def declined(data: bytes) -> bool:
+    """Whether kept vectors are those of a text that a content filter declined: zeros."""
+    return bool(data) and not data.strip(b"\0")
+
+
 def lacking(error: Exception) -> str:
     """What is pending where vectors could not be made."""
     return f"vectors, tried again later: {error}"

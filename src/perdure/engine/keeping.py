@@ -12,13 +12,14 @@ import numpy as np
 
 from perdure.engine import requests, upkeep
 from perdure.engine.calls import verb
-from perdure.engine.embedding import read
+from perdure.engine.embedding import declined, read
 from perdure.engine.junk import Flaw, Junk, Likeness, counts, junk, likeness
 from perdure.engine.prompting import Prompting
 from perdure.engine.scoping import Reach, ids
 from perdure.errors import Conflict, InvalidInput
 from perdure.ids import new_id
 from perdure.ports import Batch, Write
+from perdure.ports.derived import Followed
 from perdure.types import LISTED_SALIENCE, Memory, Partition
 
 EXAMINED = 20_000
@@ -75,12 +76,13 @@ class Keeping(Prompting):
         counted = Counter(name for memory in memories for name in memory.categories)
         return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
-    @verb
+    @verb(configured=True)
     async def doctor(self, *, repair: bool = False) -> dict[str, Any]:
         """Examine the store: `problems` is empty when it is sound; `advice` says what could be better.
 
         `junk` says how many of the newest 20,000 memories it could do without; `clean` retires them. `engines` says of
-        each engine beside the store how many changes it lacks.
+        each engine beside the store how many changes it lacks. `declined` says how many of these memories the
+        embedding model's content filter declines.
 
         Args:
             repair: tell engines beside the store what they lack, before it is examined; `reindex` lets them begin anew.
@@ -95,7 +97,11 @@ class Keeping(Prompting):
             told = {**told, "engines": engines, "advice": [*told["advice"], *upkeep.advised(engines)]}
         if told["problems"]:
             return told
-        return {**told, "junk": (await self._look(self._reach({}))).told}
+        memories = await self._find(self._reach({}), limit=EXAMINED + 1, show_expired=True)
+        if without := await self._declined(memories[:EXAMINED]):
+            advice = f"the embedding model's content filter declines {without} of the newest memories: words alone find them"
+            told = {**told, "declined": without, "advice": [*told["advice"], advice]}
+        return {**told, "junk": (await self._judged(memories)).told}
 
     @verb
     async def clean(
@@ -133,7 +139,9 @@ class Keeping(Prompting):
         return {**replace(look, junk=found).told, "found": list(map(_told, found)), "retired": retired}
 
     async def _look(self, asked: Reach) -> Look:
-        memories = await self._find(asked, limit=EXAMINED + 1, show_expired=True)
+        return await self._judged(await self._find(asked, limit=EXAMINED + 1, show_expired=True))
+
+    async def _judged(self, memories: Sequence[Memory]) -> Look:
         examined = memories[:EXAMINED]
         judge = partial(
             junk,
@@ -144,6 +152,16 @@ class Keeping(Prompting):
         )
         found = await self._work(judge)  # half a second for the most that are examined
         return Look(junk=found, examined=len(examined), memories=len(memories))
+
+    async def _declined(self, memories: Sequence[Memory]) -> int:
+        """Of how many the embedding model would make no vectors."""
+        if not isinstance(self._store, Followed):
+            return 0
+        homes: dict[Partition, list[int]] = {}
+        for memory in memories:
+            homes.setdefault(memory.scope.partition, []).append(memory.ord)
+        held = [await self._store.vectors(partition, ords) for partition, ords in homes.items()]
+        return sum(declined(data) for some in held for data in some)
 
     async def _left(self, memories: Sequence[Memory]) -> set[str]:
         """The turns that facts came from and that are there still; of each fact one is enough."""

@@ -399,16 +399,18 @@ class Engine(Adding, Keeping, Relearning, Graphing, Watched):
                 f"no backup can be written to {str(target)[:200]!r}: {error.strerror}"
             ) from error
 
-    @verb
+    @verb(configured=True)
     async def reindex(self, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-        """Make all words and vectors again with the present model, beside those in use, then switch.
+        """Make all words and vectors again with the configured model, beside those in use, then switch.
+
+        `declined` says how many texts the model's content filter declines: their words alone find them.
 
         Args:
             progress: is told how many are done, of how many.
         """
         await self._open(check_space=False)
         before = (await self._store.stats(self._settings.tenant)).space
-        made = await upkeep.reindex(
+        made, declined = await upkeep.reindex(
             self._store, self._space, self._entries_of, self._settings.tenant, progress
         )
         self._indexes.drop()
@@ -416,6 +418,7 @@ class Engine(Adding, Keeping, Relearning, Graphing, Watched):
         return {
             "reindexed": made,
             "model": self._space.model,
+            **({"declined": declined} if declined else {}),
             **({"pending": untold} if untold else {}),
         }
 

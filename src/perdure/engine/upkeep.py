@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from datetime import datetime
 from typing import Any, TypeVar
 
+from perdure.engine.embedding import declined
 from perdure.engine.records import from_records, kind_of, none_yet, to_record
 from perdure.engine.redaction import Tally
 from perdure.engine.scoping import Reach
@@ -110,25 +111,31 @@ async def reindex(
     make: MakeEntries,
     tenant: str,
     progress: Callable[[int, int], None] | None,
-) -> int:
-    """Fill `space` beside the one in use, then switch; it goes on where an earlier try stopped."""
+) -> tuple[int, int]:
+    """Fill `space` beside the one in use, then switch; it goes on where an earlier try stopped.
+
+    How many were made, and how many of them a content filter declines, so that they have no meaning.
+    """
     if not isinstance(store, Reindexes):
         raise InvalidInput(f"{type(store).__name__} cannot make its entries again")
-    total, done, rounds = (await store.stats(tenant)).memories, 0, 0
+    total, done, without, rounds = (await store.stats(tenant)).memories, 0, 0, 0
     switched = False
     while True:
-        while page := await store.missing(space, limit=PAGE):
+        after = None
+        while page := await store.missing(space, limit=PAGE, after=after):
+            after = (page[-1][0], page[-1][1].ord)
             entries = await make([memory for _, memory in page])
             made = [(partition, memory.ord, e) for (partition, memory), e in zip(page, entries, strict=True)]
             await store.prepare(space, made)
             done += len(page)
+            without += sum(declined(entry.vectors) for entry in entries)
             if progress is not None:
                 progress(done, max(total, done))
             rounds += len(page) < PAGE
             if rounds > CHASES and not switched:
                 break
         if switched:
-            return done
+            return done, without
         # Somebody may write all the time, faster than vectors can be made: after some rounds the last few follow later.
         switched = await store.activate(space, leaving=PAGE if rounds > CHASES else 0) == 0
 

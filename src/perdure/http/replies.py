@@ -37,6 +37,12 @@ FILTERED = re.compile(
     r"content filtering policy|content management policy|content exists risk", re.IGNORECASE
 )
 """The same in words, where there is no code: Anthropic, Azure, DeepSeek."""
+TOO_LARGE = re.compile(
+    r"too (?:many|large|long|big)|context length|batch size|at most \d|less than \d+ tokens"
+    r"|max(?:imum)? (?:allowed )?(?:batch|input|length|number|tokens|\d)|exceed(?:s|ed|ing)? the (?:max|limit|context)",
+    re.IGNORECASE,
+)
+"""How services say that a request holds too much, where they do not say it by a 413."""
 DECLINED = "the configuration is fine: try another model, or a milder filter"
 """What to do about words that a model does not take."""
 
@@ -69,6 +75,10 @@ class Filtered(Refused, ContentRefused):
     """The provider's content filter will not take these words, and may take others."""
 
 
+class TooLarge(Refused):
+    """The provider will not take so much at once, and may take a part of it."""
+
+
 class Passing(Unavailable):
     """It failed, and may work in a moment."""
 
@@ -88,7 +98,8 @@ def read(subject: str, status: int, headers: Mapping[str, str], content: bytes, 
 
     Raises:
         Passing: an answer that may be a better one the next time.
-        Refused: an answer that will stay the same; `Filtered` when it is one to these words alone.
+        Refused: an answer that will stay the same; `Filtered` when it is one to these words alone, `TooLarge` when it
+            is one to how much it was.
     """
     body = _parsed(content)
     if 200 <= status < 300:
@@ -108,6 +119,8 @@ def read(subject: str, status: int, headers: Mapping[str, str], content: bytes, 
         raise Passing(f"{said}: {_advice(status, codes)}", status=status)
     if FILTERS.intersection(codes) or FILTERED.search(told):
         raise Filtered(f"{said}: its content filter declines this; {DECLINED}", status=status, told=told)
+    if status == 413 or (status in (400, 422) and TOO_LARGE.search(told)):
+        raise TooLarge(f"{said}: it will not take so much at once", status=status, told=told)
     raise Refused(f"{said}: {_advice(status, codes)}", status=status, told=told)
 
 

@@ -139,6 +139,15 @@ class VectorEngine(Derived, Protocol):
 
 
 @runtime_checkable
+class Counts(Protocol):
+    """A vector engine that tells how much it holds, so that what it lost without a word is noticed."""
+
+    async def held(self, partition: Partition) -> int:
+        """How many vectors it holds of a partition, exactly."""
+        ...
+
+
+@runtime_checkable
 class GraphEngine(Derived, Protocol):
     """Holds relations, and finds what is around names."""
 

@@ -179,6 +179,8 @@ class Stand:
     beginning."""
     token: str = ""
     """Tells the same head of two copies of a store apart that went different ways."""
+    change: str = field(default="", compare=False)
+    """A name for the last change, which the same sequence of another history has not; see `Delta.before`."""
     erasures: int = field(default=0, compare=False)
     """Of the whole store: when there are more of them, words are to be forgotten."""
     mark: object = field(default=None, compare=False)
@@ -197,6 +199,10 @@ class Delta:
     """How far the partition had come in the snapshot."""
     rows: Sequence[EntryRow] = ()
     dead: Sequence[int] = ()
+    before: str = ""
+    """`Stand.change` of the change at the sequence after which this came. When it is not the one that the reader knows,
+    the store went back to an earlier state meanwhile, as by a failover or a backup that was put back, and what the
+    reader holds is to be loaded from the beginning."""
 
     @property
     def head(self) -> int:
@@ -435,10 +441,16 @@ class Exports(Protocol):
 class Reindexes(Protocol):
     """A store whose entries can be made again, beside those in use, and switched in one transaction."""
 
-    async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
+    async def missing(
+        self, space: Space, *, limit: int, after: tuple[Partition, int] | None = None
+    ) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet (or none with vectors, when it has a model).
 
         What was erased needs none.
+
+        Args:
+            after: only those that come after this one, by partition and `ord`, in an order of the store's own: so that
+                who goes through all of them page by page looks at each only once.
         """
         ...
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from perdure.errors import Unavailable
-from perdure.http import HttpProvider, dig
+from perdure.http import Batching, HttpProvider, dig
 from perdure.rerankers.scores import placed
 
 
 @dataclass(frozen=True, kw_only=True)
-class HttpReranker(HttpProvider):
+class HttpReranker(Batching, HttpProvider):
     """A reranker behind an HTTP interface; a vendor writes how it is asked and how its answer is read.
 
     It gets little time, for a search waits for it and goes on without it.
@@ -57,8 +57,12 @@ class HttpReranker(HttpProvider):
         """
         sent = [text[: self.max_chars] for text in texts]
         scores: list[float] = []
-        for start in range(0, len(sent), self.batch_size):
-            scores += await self._batch(query[: self.max_chars], sent[start : start + self.batch_size])
+        while len(scores) < len(sent):
+            portion = sent[len(scores) :][: self._most]
+            for some in await self._halving(
+                lambda texts: self._batch(query[: self.max_chars], texts), portion
+            ):
+                scores += some
         return scores
 
     # What a vendor writes.

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from perdure.ids import new_id
-from perdure.ports.derived import Derived, GraphEngine, Point, Stated, VectorEngine
+from perdure.ports.derived import Counts, Derived, GraphEngine, Point, Stated, VectorEngine
 from perdure.types import Partition, Relation
 
 if TYPE_CHECKING:
@@ -135,6 +135,31 @@ class VectorEngineConformance(DerivedConformance[VectorEngine]):
 
         self.play(scenario)
 
+    def test_a_vector_without_a_direction_is_near_nothing(self) -> None:
+        async def scenario(engine: VectorEngine) -> None:
+            nowhere = Point(ord=1, vectors=np.zeros((1, DIMENSIONS), np.float32))
+            await engine.put_vectors(ALICE, [nowhere, point(2)], [])
+            first, last = await engine.nearest(ALICE, unit(2), limit=9, among=None)
+            assert (first.ord, last.ord) == (2, 1)
+            assert last.cosine == pytest.approx(0, abs=self.tolerance)
+
+        self.play(scenario)
+
+    def test_what_it_says_to_hold_it_holds(self) -> None:
+        async def scenario(engine: VectorEngine) -> None:
+            if not isinstance(engine, Counts):
+                return
+            assert await engine.held(ALICE) == 0
+            await engine.put_vectors(ALICE, [point(1, 10, 11, 12), point(2)], [])
+            await engine.put_vectors(BOB, [point(1)], [])
+            assert await engine.held(ALICE) == 4
+            await engine.put_vectors(ALICE, [point(1)], [2])
+            assert await engine.held(ALICE) == 1
+            await engine.forget(ALICE)
+            assert (await engine.held(ALICE), await engine.held(BOB)) == (0, 1)
+
+        self.play(scenario)
+
     def test_what_comes_again_takes_the_place_of_what_was_there(self) -> None:
         async def scenario(engine: VectorEngine) -> None:
             for pieces in ((20, 21, 22), (23,), (23,), (24, 25)):
@@ -166,6 +191,18 @@ class VectorEngineConformance(DerivedConformance[VectorEngine]):
             found = await engine.nearest(ALICE, unit(4), limit=300, among=many)
             assert sorted(near.ord for near in found) == many
             assert await engine.nearest(ALICE, unit(4), limit=5, among=[999]) == []
+
+        self.play(scenario)
+
+    def test_a_wide_filter_that_lets_none_of_the_nearest_through_finds_those_behind_them(self) -> None:
+        async def scenario(engine: VectorEngine) -> None:
+            near = [point(n, 0) for n in range(1, 201)]
+            await engine.put_vectors(ALICE, [*near, *(point(n) for n in range(201, 401))], [])
+            wanted = list(range(201, 401))
+            true = sorted(wanted, key=lambda n: -float(unit(n) @ unit(0)))[:10]
+            found = await engine.nearest(ALICE, unit(0), limit=10, among=wanted)
+            assert len({ord_ for ord_, _ in found} & set(true)) >= 10 * self.least_recall
+            assert {ord_ for ord_, _ in found} <= set(wanted)
 
         self.play(scenario)
 

@@ -34,6 +34,8 @@ class QdrantServer:
     def __init__(self) -> None:
         """Nothing is opened before `start`."""
         self.seen: list[SeenRequest] = []
+        self.peers: set[str] = set()
+        """The other ends of all connections by which something was asked."""
         self.status = 200
         """Another one is all that it answers."""
         self.api_key: str | None = None
@@ -110,7 +112,7 @@ class QdrantServer:
         site = web.TCPSite(runner, "127.0.0.1", self._port)
         await site.start()
         self._port = runner.addresses[0][1]
-        beside, self.grpc_port = await serve(local, self.grpc_port)
+        beside, self.grpc_port = await serve(local, self.grpc_port, self.peers)
         ready.set()
         await self._ended.wait()
         await beside.stop(grace=None)
@@ -129,6 +131,7 @@ class QdrantServer:
                 body=body,
             )
         )
+        self.peers.add(str(request.transport and request.transport.get_extra_info("peername")))
         if self._answering is not None:
             await self._answering.wait()
         if self.api_key not in {None, request.headers.get("api-key")}:

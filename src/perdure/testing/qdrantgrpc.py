@@ -16,16 +16,17 @@ _DONE = wire.PointsOperationResponse(
 )
 
 
-async def serve(local: Any, port: int) -> tuple[grpc.aio.Server, int]:
+async def serve(local: Any, port: int, peers: set[str]) -> tuple[grpc.aio.Server, int]:
     """A server that has begun, and its port; on the running event loop.
 
     Args:
         local: an `AsyncQdrantLocal`, of which it tells.
         port: 0 for a free one.
+        peers: gets the other ends of connections.
     """
     server, added = grpc.aio.server(), cast("Any", wire)
     added.add_CollectionsServicer_to_server(_Collections(local), server)
-    added.add_PointsServicer_to_server(_Points(local), server)
+    added.add_PointsServicer_to_server(_Points(local, peers), server)
     port = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     return server, port
@@ -50,8 +51,9 @@ class _Collections(wire.CollectionsServicer):
 
 
 class _Points(wire.PointsServicer):
-    def __init__(self, local: Any) -> None:
+    def __init__(self, local: Any, peers: set[str]) -> None:
         self._local = local
+        self._peers = peers
 
     async def Upsert(self, request: Any, context: Any) -> Any:
         points = [GrpcToRest.convert_point_struct(point) for point in request.points]
@@ -81,6 +83,7 @@ class _Points(wire.PointsServicer):
         return _DONE
 
     async def Get(self, request: Any, context: Any) -> Any:
+        self._peers.add(context.peer())
         ids = [GrpcToRest.convert_point_id(one) for one in request.ids]
         found = await self._looked(
             context, self._local.retrieve(request.collection_name, ids, with_payload=True)

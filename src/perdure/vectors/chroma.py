@@ -131,6 +131,10 @@ class ChromaVectors:
 
         return await self._with(partition, near) or []
 
+    async def held(self, partition: Partition) -> int:
+        """How many vectors the owner's collection has."""
+        return await self._with(partition, self._place.count) or 0
+
     async def forget(self, partition: Partition) -> None:
         """Remove the owner's collection."""
         await self._check()

@@ -88,6 +88,10 @@ class FolderPlace:
         )
         return scored(answer["ids"][0], answer["distances"][0])
 
+    async def count(self, found: Found) -> int:
+        """How many vectors there are."""
+        return await self._run(lambda _: int(found.handle.count()))
+
     async def aclose(self) -> None:
         """Give it back."""
         await self._folder.aclose()

@@ -69,6 +69,10 @@ class Place(Protocol):
         """The nearest `ord`s with their cosines, nearest first."""
         ...
 
+    async def count(self, found: Found) -> int:
+        """How many vectors there are."""
+        ...
+
     async def aclose(self) -> None:
         """Give it back."""
 
@@ -136,6 +140,10 @@ class ServerPlace:
         asked = {"query_embeddings": [vector.tolist()], "n_results": count, "include": ["distances"]}
         answer = await self._call("POST", f"/{found.id}/query", {**asked, "where": where})
         return scored(answer["ids"][0], answer["distances"][0])
+
+    async def count(self, found: Found) -> int:
+        """How many vectors there are."""
+        return int(await self._call("GET", f"/{found.id}/count"))
 
     async def aclose(self) -> None:
         """Give it back."""

@@ -163,6 +163,20 @@ class MilvusVectors:
 
         return await nearest_once(ask, limit=limit, most=_MOST)
 
+    async def held(self, partition: Partition) -> int:
+        """How many entities the owner has."""
+        await self._check()
+        counted: Any = await self._ask(
+            lambda client: client.query(
+                self._open.place,
+                filter=_filter(owner(partition), None),
+                output_fields=["count(*)"],
+                consistency_level="Strong",
+                timeout=self.timeout,
+            )
+        )
+        return int(counted[0]["count(*)"])
+
     async def forget(self, partition: Partition) -> None:
         """Remove the owner's entities."""
         await self._check()

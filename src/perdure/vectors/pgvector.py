@@ -193,6 +193,15 @@ class PostgresVectors:
 
         return await self._run(work)
 
+    async def held(self, partition: Partition) -> int:
+        """How many rows the owner has."""
+
+        async def work(connection: Connection) -> int:
+            [[(size,)]] = await self._asked(connection, (self._sql(_SIZE), (owner(partition), None)))
+            return int(size)
+
+        return await self._run(work)
+
     async def forget(self, partition: Partition) -> None:
         """Remove the owner's rows."""
 

@@ -49,18 +49,25 @@ def each_once(scored: Iterable[tuple[int, float]], limit: int) -> list[Near]:
 
 
 async def nearest_once(
-    ask: Callable[[int], Awaitable[Sequence[tuple[int, float]]]], *, limit: int, most: int
+    ask: Callable[[int], Awaitable[Sequence[tuple[int, float]]]],
+    *,
+    limit: int,
+    most: int,
+    first: int = 0,
+    wanted: frozenset[int] | None = None,
 ) -> list[Near]:
-    """The nearest versions, each once; as long as pieces of one crowd out others, more are asked for.
+    """The nearest versions, each once; as long as others crowd them out, more are asked for.
 
     Args:
         ask: the so many nearest pieces.
         most: pieces that can be asked for.
+        first: pieces that are asked for at first, if they are more than the limit.
+        wanted: the versions that count, where `ask` gives others too.
     """
-    count = min(limit, most)
+    count = min(max(limit, first), most)
     while True:
         scored = await ask(count)
-        found = each_once(scored, limit)
+        found = each_once((one for one in scored if wanted is None or one[0] in wanted), limit)
         if len(found) == limit or len(scored) < count or count == most:
             return found
         count = min(MORE * count, most)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from uuid import UUID
 
 from grpc import RpcError
+from httpx import Limits
 from pydantic import SecretStr, TypeAdapter, ValidationError
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
@@ -158,6 +159,14 @@ class QdrantVectors:
 
         return await nearest_once(ask, limit=limit, most=_MOST)
 
+    async def held(self, partition: Partition) -> int:
+        """How many points the owner has."""
+        await self._check()
+        counted = await self._call(
+            lambda client: client.count(self._open.place, count_filter=_filter(partition), exact=True)
+        )
+        return counted.count
+
     async def forget(self, partition: Partition) -> None:
         """Remove the owner's points."""
         await self._check()
@@ -264,9 +273,17 @@ class QdrantVectors:
             https=self.https,
             api_key=None if self.api_key is None else self.api_key.get_secret_value(),
             timeout=math.ceil(self.timeout),
-            pool_size=self.connection_pool_size,
+            **self._pool,
             check_compatibility=False,  # a request at construction, which would block the loop
         )
+
+    @property
+    def _pool(self) -> dict[str, Any]:
+        """As many connections as there may be: left alone, the client takes no notice of that where it is local."""
+        most = self.connection_pool_size
+        if self.prefer_grpc:  # where channels to one server share a connection unless they are told not to
+            return {"pool_size": most, "grpc_options": {"grpc.use_local_subchannel_pool": 1}}
+        return {"limits": Limits(max_connections=most, max_keepalive_connections=most)}
 
     @property
     def _host(self) -> str:

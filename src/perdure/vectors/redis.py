@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -11,13 +10,17 @@ from perdure.options import at_least
 from perdure.ports.derived import Near, Point
 from perdure.redislink import Command, RedisEngine
 from perdure.types import Partition
-from perdure.vectors.points import changed, each_once
+from perdure.vectors.points import changed, nearest_once
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 _QUANTIZED: Final = {"none": "NOQUANT", "int8": "Q8", "binary": "BIN"}
+_SPARE: Final = 1.5
+"""So many times as many are asked for as would do if a filter let through as many of the near ones as of all."""
+_SHARE: Final = 0.1
+"""Of an owner's vectors: to find more of them by the index takes longer than to compare all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,30 +61,39 @@ class RedisVectors(RedisEngine):
     async def nearest(
         self, partition: Partition, vector: NDArray[np.float32], *, limit: int, among: Sequence[int] | None
     ) -> list[Near]:
-        """The nearest, exactly while the partition is small."""
-        key, pieces = self._keys(partition)
-        [size, long] = await self._ask([("VCARD", key), ("HLEN", pieces)])
-        if not size:
+        """The nearest, exactly while the partition is small.
+
+        Those that a filter lets through are picked out here: Redis would look through a list of them at each vector.
+        """
+        key, _ = self._keys(partition)
+        if not (size := await self.held(partition)):
             return []
-        count = (
-            limit if not long else min(size, 4 * limit)
-        )  # a long text has several pieces among the nearest
-        options: list[str | int] = ["TRUTH"] if size <= self.exact else ["EF", max(self.ef, count)]
-        if among is not None:
-            options += ["FILTER", f".ord in [{','.join(map(str, among))}]", "FILTER-EF", size]
-        asked = ("VSIM", key, "FP32", _bytes(vector), "WITHSCORES", "COUNT", count, *options)
-        [answer] = await self._ask([asked])
-        scored = ((int(element.partition(b"/")[0]), 2 * score - 1) for element, score in _scored(answer))
-        return each_once(scored, limit)
+        wanted = None if among is None else frozenset(among)
+        first = limit if wanted is None else int(_SPARE * limit * size / max(len(wanted), 1))
+
+        async def ask(count: int) -> list[tuple[int, float]]:
+            exactly = size <= self.exact or count > _SHARE * size
+            options = ("TRUTH",) if exactly else ("EF", max(self.ef, count))
+            asked = ("VSIM", key, "FP32", _bytes(vector), "WITHSCORES", "COUNT", count, *options)
+            [answer] = await self._ask([asked])
+            return [(int(element.partition(b"/")[0]), 2 * score - 1) for element, score in _scored(answer)]
+
+        return await nearest_once(ask, limit=limit, most=size, first=first, wanted=wanted)
+
+    async def held(self, partition: Partition) -> int:
+        """How many elements the set has."""
+        key, _ = self._keys(partition)
+        [size] = await self._ask([("VCARD", key)])
+        return int(size or 0)
 
     async def forget(self, partition: Partition) -> None:
         """Remove the set."""
         await self._ask([("UNLINK", *self._keys(partition))])
 
     def _added(self, key: str, point: Point) -> list[Command]:
-        about, how = json.dumps({"ord": point.ord}), _QUANTIZED[self.quantization]
+        how = _QUANTIZED[self.quantization]
         return [
-            ("VADD", key, "FP32", _bytes(vector), _element(point.ord, piece), how, "SETATTR", about)
+            ("VADD", key, "FP32", _bytes(vector), _element(point.ord, piece), how)
             for piece, vector in enumerate(point.vectors)
         ]
 

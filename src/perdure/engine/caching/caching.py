@@ -17,6 +17,7 @@ from perdure.engine.caching.layers import Form, Layered
 from perdure.engine.caching.queries import Queries
 from perdure.engine.caching.scores import CachedReranker, ScoreForm
 from perdure.engine.caching.sealed import Sealed
+from perdure.engine.caching.sparing import SparingEmbedder
 from perdure.engine.caching.stored import StoredVectors
 from perdure.engine.caching.tally import Tally
 from perdure.engine.caching.vectors import CachedEmbedder, VectorForm
@@ -154,7 +155,7 @@ class Caching:
         at_once = embedder.at_once if isinstance(embedder, InProcess) else at_once
         here, settings = at_once is not None, self._settings
         coalesced = CoalescedEmbedder(
-            embedder,
+            SparingEmbedder(embedder),
             most=LOCAL_BATCH if here else settings.batch_texts,
             wait=settings.batch_wait,
             at_once=at_once or 1,

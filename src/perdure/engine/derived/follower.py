@@ -63,6 +63,10 @@ class Follower:
         self._contents: str | None = None
         self._known: dict[Partition, int] = {}
         """How far the engine is, as far as this process knows."""
+        self.seen_whole: set[Partition] = set()
+        """Partitions that were counted since the engine was opened, and are told again if it held too little."""
+        self.lost: set[Partition] = set()
+        """Partitions of which all is being told again."""
         self._telling: dict[Partition, asyncio.Task[None]] = {}
         self._gate: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
         self._failures = 0
@@ -107,6 +111,23 @@ class Follower:
             self._telling[partition] = task
             task.add_done_callback(lambda done: self._forget(partition, done))
         await asyncio.shield(task)
+
+    def tell_anew(self, partition: Partition, known: int) -> None:
+        """Tell the engine all of a partition, behind the caller's back: it holds less than what it was told.
+
+        Args:
+            known: how far it should be; where that is not so any more, somebody has begun already.
+        """
+        if partition not in self.lost:
+            log.warning(
+                "%s (%s) lost what it held of somebody: it is told again", self.name, self.teller.role
+            )
+            self.lost.add(partition)
+            self._known.pop(partition, None)
+            task = asyncio.create_task(self._follow(partition, lost=known))
+            self._telling[partition] = task
+            task.add_done_callback(lambda done: self._forget(partition, done))
+            task.add_done_callback(lambda _: self.lost.discard(partition))
 
     async def behind(self, partition: Partition | None = None, *, limit: int | None = None) -> list[Cursor]:
         """Where the engine lacks something; raises as `catch_up` does when it cannot be opened."""
@@ -162,11 +183,14 @@ class Follower:
         await self.asked(drop)
         self._lose()
 
-    async def _follow(self, partition: Partition) -> None:
+    async def _follow(self, partition: Partition, *, lost: int | None = None) -> None:
         async with self._turn():
             try:
                 contents = await self._opened()
                 since = await self._taken(contents, partition)
+                if since == lost:  # from now on the engine is behind for everybody, also after a crash
+                    await self._log.move_cursor(contents, partition, 0, worker=self._worker)
+                    since = await self._taken(contents, partition)
                 await self._tell(contents, partition, since)
             except Elsewhere:
                 raise
@@ -215,6 +239,7 @@ class Follower:
         """Look at the engine again before it is used: it may not hold any more what it was told."""
         self._contents = None
         self._known.clear()
+        self.seen_whole.clear()
 
     def _mind_rest(self) -> None:
         if self.rest:

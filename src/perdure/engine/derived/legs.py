@@ -13,7 +13,7 @@ from perdure.engine.derived.follower import Follower
 from perdure.engine.embedding import cosines
 from perdure.engine.index import PartitionIndex
 from perdure.ports import Store
-from perdure.ports.derived import Followed, GraphEngine, VectorEngine
+from perdure.ports.derived import Counts, Followed, GraphEngine, Near, VectorEngine
 from perdure.types import Partition
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CANDIDATES: Final = 200
 """So many of the nearest an engine gives; the others count as being as near as the last of these."""
+ENOUGH: Final = 0.9
+"""An engine that holds less than this share of what it was told has lost the rest; somebody may be deleting some."""
 EXACT: Final = 1_000
 """So many versions at most are compared here, with vectors from the store."""
 NAME_WORDS: Final = 4
@@ -83,16 +85,54 @@ class VectorLeg:
         """
         head, alive = index.head, index.ords.values[index.alive.values]
         few = wanted is not None and len(wanted) <= EXACT
-        found = await self._follower.asked(
-            lambda: self._engine.nearest(partition, vector, limit=CANDIDATES, among=None if few else wanted)
-        )
-        known = await self._follower.known(partition, head)
+        found, known = await self._found(partition, index, vector, None if few else wanted)
         fresh = alive[alive > known].tolist()
         near = {ord_: cosine for ord_, cosine in found if ord_ <= head}
         others = min(near.values(), default=0.0)
         near |= await self._exact(partition, vector, [*fresh[-EXACT:], *((wanted or ()) if few else ())])
         lacks = len(fresh) > EXACT
         return Candidates(near, others), f"{head - known} changes" if lacks else None
+
+    async def _found(
+        self,
+        partition: Partition,
+        index: PartitionIndex,
+        vector: NDArray[np.float32],
+        among: Sequence[int] | None,
+    ) -> tuple[Sequence[Near], int]:
+        """What the engine finds, and up to which change it knows all: nothing, while it is told again."""
+        if partition in self._follower.lost:
+            return [], 0
+        found = await self._follower.asked(
+            lambda: self._engine.nearest(partition, vector, limit=CANDIDATES, among=among)
+        )
+        known = await self._follower.known(partition, index.head)
+        told = int(index.embedded[index.alive.values & (index.ords.values <= known)].sum())
+        if not await self._lost(partition, told, len(found) if among is None else None):
+            return found, known
+        self._follower.tell_anew(partition, known)
+        return [], 0
+
+    async def _lost(self, partition: Partition, told: int, found: int | None) -> bool:
+        """Whether the engine holds less than it was told: somebody removed it, or put an old backup in its place.
+
+        It is counted when this process first asks, and when less is found than there should be.
+
+        Args:
+            told: versions with vectors.
+            found: of them, when all were asked for.
+        """
+        seen = self._follower.seen_whole
+        short = found is not None and found < ENOUGH * min(told, CANDIDATES)
+        if not short and partition in seen:
+            return False
+        if isinstance(engine := self._engine, Counts):
+            held = await self._follower.asked(lambda: engine.held(partition))
+            lost = held < ENOUGH * told
+        else:
+            lost = short and partition not in seen
+        seen.add(partition)
+        return lost
 
     async def _exact(
         self, partition: Partition, vector: NDArray[np.float32], ords: Sequence[int]

@@ -171,6 +171,23 @@ class ReindexConformance(Play):
         self.play(tmp_path, fill)
         self.play(tmp_path, scenario, space=None)
 
+    def test_what_is_missing_can_be_gone_through_page_by_page(self, tmp_path: Path) -> None:
+        new = replace(SPACE, model="large/1")
+
+        async def scenario(store: Store) -> None:
+            power = cast("Reindexes", store)
+            for number in range(7):
+                await add(store, f"said {number}", scope=(ALICE, BOB)[number % 2])
+            after, seen = None, []
+            while page := await power.missing(new, limit=2, after=after):
+                after = (page[-1][0], page[-1][1].ord)
+                seen += [(partition, memory.ord) for partition, memory in page]
+                assert len(seen) <= 7
+            assert seen == [(where, memory.ord) for where, memory in await power.missing(new, limit=9)]
+            assert len({*seen}) == 7
+
+        self.play(tmp_path, scenario)
+
     def test_a_switch_may_leave_a_few_behind_which_keep_their_words(self, tmp_path: Path) -> None:
         new = replace(SPACE, model="large/1")
 
