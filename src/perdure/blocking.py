@@ -9,11 +9,11 @@ import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sized
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import copy_context
 from itertools import islice
-from queue import SimpleQueue
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
+from queue import Empty, SimpleQueue
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 from perdure.errors import Closed, WouldDeadlock
 
@@ -23,6 +23,8 @@ A_co = TypeVar("A_co", bound=AbstractAsyncContextManager[Any, Any], covariant=Tr
 
 PAGE = 100
 """So many items of a generator go to the loop at once."""
+NAP: Final = 0.5
+"""Seconds for which a thread waits without looking up: a Ctrl-C that comes just before it falls asleep does not wake it."""
 
 
 def blocking(
@@ -179,11 +181,11 @@ class _Portal:
             self._loop.call_soon_threadsafe(call.start)
             if meanwhile is not None:
                 meanwhile()
-            call.done.acquire()
+            call.wait()
         except BaseException:  # Ctrl-C, or what another signal handler raises
             self._loop.call_soon_threadsafe(call.cancel)
             if call.task is None or not call.task.done():
-                call.done.acquire()  # the coroutine tidies up; a second Ctrl-C does not wait for that
+                call.wait()  # the coroutine tidies up; a second Ctrl-C does not wait for that
             raise
         return cast("asyncio.Task[R]", call.task).result()
 
@@ -216,6 +218,10 @@ class _Call(Generic[R]):
     def start(self) -> None:
         self.task = self._loop.create_task(self._coroutine, context=self._context)
         self.task.add_done_callback(self._finish)
+
+    def wait(self) -> None:
+        while not self.done.acquire(timeout=NAP):
+            pass
 
     def cancel(self) -> None:
         if self.task is not None:
@@ -250,7 +256,7 @@ class _Feed:
 
     def serve(self) -> None:
         """Draw what is asked for, in the thread that calls this."""
-        while (asked := self._asked.get()) is not None:
+        while (asked := self._next()) is not None:
             source, page = asked
             drawn: list[Any] | Exception
             try:
@@ -258,6 +264,11 @@ class _Feed:
             except Exception as error:  # noqa: BLE001  # it belongs to the coroutine, which may tidy up
                 drawn = error
             page.get_loop().call_soon_threadsafe(_settle, page, drawn)
+
+    def _next(self) -> tuple[Iterator[Any], asyncio.Future[list[Any]]] | None:
+        while True:
+            with suppress(Empty):
+                return self._asked.get(timeout=NAP)
 
     async def _items(self, source: Iterator[Any]) -> AsyncIterator[Any]:
         while True:

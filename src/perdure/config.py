@@ -16,7 +16,7 @@ from perdure.errors import ConfigurationError
 from perdure.options import checked, nearest
 from perdure.settings import Settings
 
-ROLES = ("store", "embedder", "reranker", "llm", "cache", "vectors", "graph")
+ROLES = ("store", "embedder", "former_embedder", "reranker", "llm", "cache", "vectors", "graph")
 NOTHING = ("none", "off")
 """Texts that switch a role off, where None cannot be written (in the environment and in TOML)."""
 DEFAULTS: Mapping[str, Any] = {
@@ -45,6 +45,8 @@ class Config:
 
     store: Role = field(default_factory=lambda: _default("store"))
     embedder: Role | None = field(default_factory=lambda: _default("embedder"))
+    former_embedder: Role | None = None
+    """The one with which a store's vectors were made, until `reindex` has made them with the other: both serve."""
     reranker: Role | None = None
     llm: Role | None = None
     """Off unless it is named: a key that happens to be in the environment chooses nothing."""
@@ -74,6 +76,13 @@ class Config:
         elif source is not None:
             layers.append(dict(_mapping(source, "the configuration")))
         return cls._of(layers)
+
+    @property
+    def former(self) -> Config | None:
+        """The same with the former embedder in its place, where there is one."""
+        if self.former_embedder is None:
+            return None
+        return replace(self, embedder=self.former_embedder, former_embedder=None)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:

@@ -44,7 +44,12 @@ class AsyncMemory(Engine):
             redactor: replaces what must not be stored, before the rules of `settings.redact` do.
         """
         self.config = Config.of(config)
-        super().__init__(**parts(self.config), redactor=redactor)
+        former = self.config.former
+        super().__init__(
+            **parts(self.config),
+            redactor=redactor,
+            former=None if former is None else Engine(**parts(former), redactor=redactor),
+        )
 
     __reduce_ex__ = _not_pickled
 
@@ -69,7 +74,8 @@ class Memory(Blocking[AsyncMemory]):
             redactor: replaces what must not be stored, before the rules of `settings.redact` do.
         """
         self.config = Config.of(config)
-        parts(self.config)  # what is configured wrongly is told here, not at the first verb
+        for each in filter(None, (self.config, self.config.former)):
+            parts(each)  # what is configured wrongly is told here, not at the first verb
         super().__init__(lambda: AsyncMemory(self.config, redactor=redactor))
 
     __reduce_ex__ = _not_pickled

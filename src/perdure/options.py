@@ -82,6 +82,21 @@ def hide(options: object, name: str) -> None:
         object.__setattr__(options, name, SecretStr(plain))
 
 
+ESCAPED = "write %40 for an @, %2F for a /, %3F for a ? and %23 for a # that are part of a password"
+"""What to do about a URL that is unclear."""
+
+
+def unclear(url: str, *, ends: str = "/?#") -> bool:
+    """Whether a part of a URL's password could be taken for a host or a path: an @ or a / in it is not escaped.
+
+    Args:
+        ends: what ends user, password and host.
+    """
+    _, _, rest = url.partition("://")
+    end = min((place for place in map(rest.find, ends) if place >= 0), default=len(rest))
+    return rest[:end].count("@") > 1 or "@" in rest[end:]
+
+
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     # A twin that pydantic may fill as it likes: the real one is made by its own `__init__`.
     from pydantic import ConfigDict, TypeAdapter  # slow to import, and needed here only

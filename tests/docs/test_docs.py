@@ -29,8 +29,8 @@ PAGES = sorted(
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 TABLES = runpy.run_path(str(ROOT / "docs" / "tables.py"))
 
-LANGUAGES = {"python", "sh", "toml", "json", "jsonl", "text"}
-"""A fence of python, sh, toml or json is tried out; jsonl and text are files, written where a `title` says so."""
+LANGUAGES = {"python", "sh", "toml", "json", "jsonl", "text", "sql"}
+"""A fence of python, sh, toml or json is tried out; the others are files, written where a `title` says so."""
 
 FENCE = re.compile(
     r"^```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
@@ -181,7 +181,7 @@ def run_shell(line: str, where: str) -> None:
             )
             assert done.returncode == 0, f"{where}: {done.stdout}"
         case [first, *_]:
-            assert first in {"pip", "git", "python", ".venv/bin/python"}, (
+            assert first in {"pip", "git", "python", ".venv/bin/python", "pg_dump", "pg_restore"}, (
                 f"{where}: {command!r} is not looked at"
             )
 

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from perdure import AsyncMemory
 from perdure.errors import InvalidInput, NotAStore, StoreBusy, StoreDamaged, StoreUnwritable
 from perdure.stores.sqlite import SqliteStore, restore_backup
 from perdure.testing.store.scenes import SPACE, add, query, texts
@@ -143,3 +144,39 @@ def test_what_is_no_store_is_neither_restored_nor_replaced(tmp_path, look, store
     with pytest.raises(InvalidInput, match="no backup"):
         restore_backup(tmp_path / "missing", path)
     assert look(path, contents) == {"old"}
+
+
+@pytest.mark.parametrize("others", [2, 3, 5])
+def test_a_store_that_is_open_notices_a_backup_that_is_put_back_into_its_file(tmp_path, others):
+    """By SQLite's own `.restore`: the file stays the same one, and goes on with other changes."""
+    path = tmp_path / "memory.db"
+    config = {"path": str(path), "embedder": "hash"}
+
+    async def run():
+        async with AsyncMemory(config) as memory, AsyncMemory(config) as other:
+            await say(memory, "kept", 4)
+            await memory.backup(tmp_path / "copy.db")
+            await say(memory, "lost", 3)
+            await found(memory)
+            await asyncio.to_thread(put_back, tmp_path / "copy.db", path)
+            await say(other, "other", others)
+            async with AsyncMemory(config) as fresh:
+                assert await found(memory) == await found(fresh)
+
+    async def say(memory, what, times):
+        for user in ("maya", "ann"):
+            for number in range(times):
+                await memory.add(f"{what} {number}", user_id=user)
+
+    async def found(memory):
+        return [
+            await memory.search(word, user_id=user)
+            for word in ("kept", "lost", "other")
+            for user in ("maya", "ann")
+        ]
+
+    def put_back(copy, path):
+        with closing(sqlite3.connect(copy)) as source, closing(sqlite3.connect(path)) as target:
+            source.backup(target)
+
+    asyncio.run(run())

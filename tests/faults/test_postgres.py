@@ -6,22 +6,24 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import subprocess
-import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from tests.faults.killing import SETTLED, Line, Process, running
 
 from perdure import AsyncMemory, Memory
 from perdure.errors import Unavailable
 from perdure.stores.postgres import PostgresStore
+from perdure.testing import servers
 from perdure.testing.models import ModelServer
 from perdure.testing.servers import PostgresServer
 from perdure.testing.store.scenes import ALICE, NOW, SPACE, add, batch, query, revision, said, texts
@@ -30,7 +32,6 @@ SOAK = bool(os.environ.get("PERDURE_SOAK"))
 PROCESS = Path(__file__).with_name("postgres_process.py")
 KILLS = 60 if SOAK else 6
 RESTARTS = 30 if SOAK else 3
-SETTLED = 120
 NAMES = count(1)
 
 
@@ -171,6 +172,138 @@ def test_a_server_that_is_gone_or_hangs_is_an_error_in_time_and_no_harm_after(se
     asyncio.run(scenario())
 
 
+def test_background_work_goes_on_by_itself_after_an_outage(server, caplog):
+    own = config(server, timeout=1.0, connect_timeout=0.5)
+    jobs = f"SELECT count(*) FROM {own['store']['schema']}.jobs"
+
+    async def scenario() -> None:
+        with ModelServer(learned) as model, model.held():
+            own["llm"] = {"provider": "openai", "model": "m", "base_url": model.openai, "retries": 0}
+            async with AsyncMemory({**own, "settings": {"lease": 1.0}}) as memory:
+                await memory.add("said before", user_id="maya", wait=False)
+                await asyncio.to_thread(server.stop)
+                model.release()
+                async with asyncio.timeout(SETTLED):
+                    while "background work" not in caplog.text:
+                        await asyncio.sleep(0.05)
+                    await asyncio.to_thread(server.start)
+                    while await asyncio.to_thread(server.sql, jobs) != [(0,)]:  # nobody calls the memory
+                        await asyncio.sleep(0.05)
+
+    asyncio.run(scenario())
+
+
+# ---- a server that lost commits
+
+
+class Standby(PostgresServer):
+    """A server that follows another."""
+
+    def __init__(self, primary: PostgresServer) -> None:
+        super().__init__()
+        self._primary = primary
+
+    def __enter__(self) -> Self:
+        self._make()
+        shutil.rmtree(data := Path(self._home.name) / "data")
+        program = str(self._bin / "pg_basebackup")
+        command = [
+            program,
+            "-D",
+            str(data),
+            "-d",
+            self._primary.url("postgres", "postgres"),
+            "-R",
+            "-c",
+            "fast",
+        ]
+        subprocess.run(command, check=True, **servers._unprivileged())
+        self.start()
+        return self
+
+
+def test_after_a_failover_that_lost_commits_nothing_of_them_is_seen_and_all_goes_on():
+    with PostgresServer() as primary, Standby(primary) as standby:
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        url = f"postgresql://perdure:perdure@{hosts}/perdure?target_session_attrs=read-write"
+        own = {"store": {"provider": "postgres", "url": url, "connect_timeout": 2.0}, "embedder": "hash"}
+        theirs = {**own, "store": {"provider": "postgres", "url": standby.url(), "read_only": True}}
+
+        async def scenario() -> None:
+            async with AsyncMemory(own) as memory:
+                await say(memory, "kept")
+                await asyncio.to_thread(follow)
+                async with AsyncMemory(theirs) as reader:
+                    assert await found(reader) == await found(memory)
+                standby.stop()
+                await say(memory, "lost")
+                await found(memory)
+                primary.stop()
+                await asyncio.to_thread(standby.start)
+                await asyncio.to_thread(standby.sql, "SELECT pg_promote()")
+                async with AsyncMemory(own) as other:
+                    await say(other, "other")
+                    assert await found(memory) == await found(other)
+                await say(memory, "after")
+
+        def follow() -> None:
+            [[there]] = primary.sql("SELECT pg_current_wal_insert_lsn()::text")
+            end = time.monotonic() + SETTLED
+            while standby.sql(f"SELECT pg_last_wal_replay_lsn() < '{there}'") != [(False,)]:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+
+        async def say(memory: AsyncMemory, what: str) -> None:
+            for number in range(4):
+                await memory.add(f"{what} {number}", user_id="maya")
+
+        async def found(memory: AsyncMemory) -> list[Any]:
+            return [await memory.search(word, user_id="maya") for word in ("kept", "lost", "other")]
+
+        asyncio.run(scenario())
+
+
+def test_an_index_is_loaded_anew_when_the_store_went_back_and_on_with_other_changes(server):
+    """As after a failover to a replica that had not got all, or when a backup was put back."""
+
+    async def scenario() -> None:
+        own = config(server)
+        async with AsyncMemory(own) as memory:
+            for others in (2, 3, 5):  # less, as much and more than was lost
+                user = f"user {others}"
+                for number in range(4):
+                    await memory.add(f"kept {number}", user_id=user)
+                with gone_back(server):
+                    for number in range(3):
+                        await memory.add(f"lost {number}", user_id=user)
+                    await found(memory, user)
+                async with AsyncMemory(own) as other:
+                    for number in range(others):
+                        await other.add(f"other {number}", user_id=user)
+                    assert await found(memory, user) == await found(other, user)
+                assert (await memory.doctor())["problems"] == []
+
+    async def found(memory: AsyncMemory, user: str) -> list[Any]:
+        return [await memory.search(word, user_id=user) for word in ("kept", "lost", "other")]
+
+    asyncio.run(scenario())
+
+
+@contextmanager
+def gone_back(server: PostgresServer) -> Iterator[None]:
+    """Forget what happens meanwhile."""
+    data = Path(server._home.name) / "data"
+    copy = data.with_name("copy")
+    server.stop()
+    subprocess.run(["cp", "-a", data, copy], check=True)
+    server.start()
+    yield
+    server.stop()
+    shutil.rmtree(data)
+    copy.rename(data)
+    server.start()
+
+
 # ---- a connection that ends at any point of a commit
 
 
@@ -182,6 +315,11 @@ class Cutting:
         self._serving: set[asyncio.Task[None]] = set()
         self.left = -1
         """Answers that are let through before; -1: all."""
+        self.lets_in = True
+        """Whether new connections are taken; one that is cut with `for_good` is the last."""
+        self.for_good = False
+        self.hangs = False
+        """Whether it says no more instead of ending."""
         self.port = 0
 
     @asynccontextmanager
@@ -192,27 +330,40 @@ class Cutting:
             yield self
         finally:
             server.close()
-            await asyncio.gather(*self._serving)
+            for task in self._serving:  # whoever still waits for an answer gets none
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
 
     def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._serving.add(asyncio.create_task(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.lets_in:
+            writer.transport.abort()
+            return
         back, forth = await asyncio.open_connection("127.0.0.1", self._port)
         up = asyncio.create_task(self._pass(reader, forth))
-        with suppress(OSError):
-            while data := await back.read(65_536):
-                if self.left == 0:
-                    self.left = -1
-                    break
-                self.left -= self.left > 0
-                writer.write(data)
-                await writer.drain()
-        writer.transport.abort()
-        await up  # what was sent is with the server
-        forth.close()
-        with suppress(OSError):
-            await forth.wait_closed()
+        try:
+            with suppress(OSError):
+                while (data := await back.read(65_536)) and await self._may_pass():
+                    writer.write(data)
+                    await writer.drain()
+            writer.transport.abort()
+            await up  # what was sent is with the server
+        finally:
+            up.cancel()
+            writer.transport.abort()
+            forth.transport.abort()
+
+    async def _may_pass(self) -> bool:
+        if self.left != 0:
+            self.left -= self.left > 0
+            return True
+        if self.hangs:
+            await asyncio.Event().wait()  # until it is ended
+        self.left = -1
+        self.lets_in = not self.for_good
+        return False
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -250,6 +401,67 @@ def test_a_commit_is_stored_once_wherever_in_it_the_connection_ends(server):
     assert asyncio.run(scenario()) >= 2
 
 
+def test_a_change_of_which_nobody_knows_whether_it_was_kept_is_told_as_that_and_may_be_repeated(server):
+    async def scenario() -> set[tuple[bool, bool]]:
+        seen = set()
+        async with Cutting(server.port).open() as way:
+            url = f"postgresql://perdure:perdure@127.0.0.1:{way.port}/perdure"
+            patience = {"timeout": 1.0, "connect_timeout": 0.3}
+            store = PostgresStore(url=url, schema=f"own{next(NAMES)}", max_connections=1, **patience)
+            await store.open(SPACE)
+            await add(store, "the scope is there")
+            for point in count():
+                way.left, way.for_good = point, True
+                made = batch(said(f"new {point}"), key=f"key {point}")
+                try:
+                    await store.commit(made)
+                except Unavailable as error:
+                    in_doubt = "is not known" in str(error)
+                else:  # there were fewer answers than that
+                    break
+                finally:
+                    way.left, way.for_good, way.lets_in = -1, False, True
+                kept = f"new {point}" in texts(await until(lambda: store.find(query())))
+                assert in_doubt or not kept
+                seen.add((in_doubt, kept))
+                again = await store.commit(replace(made, id=f"again {point}"))
+                assert again.repeated is kept
+                assert texts(await store.find(query())).count(f"new {point}") == 1
+            await store.aclose()
+        return seen
+
+    async def until(work: Callable[[], Awaitable[Any]]) -> Any:
+        async with asyncio.timeout(SETTLED):
+            while True:
+                with suppress(Unavailable):
+                    return await work()
+
+    assert (True, True) in asyncio.run(scenario())
+
+
+def test_opening_a_store_on_a_server_that_says_no_more_is_an_error_in_time(server):
+    """Whether it accepts a connection and hangs, or hangs in the middle of what opening asks."""
+
+    async def opened(point: int) -> bool:
+        async with Cutting(server.port).open() as way:
+            url = f"postgresql://perdure:perdure@127.0.0.1:{way.port}/perdure"
+            way.left, way.hangs = point, True
+            store = PostgresStore(url=url, schema=f"own{next(NAMES)}", timeout=1.0, connect_timeout=2.0)
+            try:
+                await store.open(SPACE)
+            except Unavailable:
+                return False
+            finally:
+                await store.aclose()
+            return True
+
+    async def scenario() -> list[bool]:
+        async with asyncio.timeout(SETTLED):
+            return await asyncio.gather(*map(opened, range(10)))
+
+    assert not any(asyncio.run(scenario()))
+
+
 # ---- several processes
 
 
@@ -269,43 +481,6 @@ def learned(seen: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class Process:
-    """One of those that are killed; what it acknowledges is known at once."""
-
-    def __init__(self, url: str, model: str, name: str) -> None:
-        command = [sys.executable, str(PROCESS), url, model, name]
-        self.acknowledged: list[tuple[str, str]] = []
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self._listener = threading.Thread(target=self._listen)
-        self._listener.start()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.endswith("\n"):  # the last one may have been cut
-                user, text = line[:-1].split("\t")
-                self.acknowledged.append((user, text))
-
-    def wait(self, number: int) -> None:
-        """Until it has acknowledged so much, or has ended."""
-        end = time.monotonic() + SETTLED
-        while len(self.acknowledged) < number and self._process.poll() is None and time.monotonic() < end:
-            time.sleep(0.001)
-
-    def kill(self) -> None:
-        """End it, wherever it is; that it was still alive means that it has found nothing wrong."""
-        alive = self._process.poll() is None
-        self._process.kill()
-        self._process.wait()
-        self._listener.join()
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        told = self._process.stderr.read()
-        self._process.stdout.close()
-        self._process.stderr.close()
-        assert alive, told
-
-
 def test_three_processes_that_are_killed_in_turn_lose_nothing_and_do_nothing_twice(server):
     pick = random.Random(KILLS)
     database = "many"
@@ -316,7 +491,7 @@ def test_three_processes_that_are_killed_in_turn_lose_nothing_and_do_nothing_twi
         mine = {"store": {"provider": "postgres", "url": url}, "embedder": "hash", "llm": llm}
         with Memory({**mine, "settings": {"lease": 1.0}}) as memory:
             memory.stats()  # the schema is there
-            ended = kill_in_turn(memory, url, model.openai, pick)
+            told = kill_in_turn(memory, url, model.openai, pick)
             end = time.monotonic() + SETTLED
             while memory.flush(timeout=5)["pending"] and time.monotonic() < end:
                 time.sleep(0.1)
@@ -327,29 +502,22 @@ def test_three_processes_that_are_killed_in_turn_lose_nothing_and_do_nothing_twi
                 for user in ("user 0", "user 1", "user 2")
             }
     known = Counter((user, one["memory"]) for user, found in held.items() for one in found)
-    acknowledged = {(user, f"Known: {text}") for one in ended for user, text in one.acknowledged}
+    acknowledged = {(user, f"Known: {text}") for user, text in told}
     assert len(acknowledged) > KILLS  # there was something to lose
     assert acknowledged <= set(known)
     assert max(known.values()) == 1
 
 
-def kill_in_turn(memory: Memory, url: str, model: str, pick: random.Random) -> list[Process]:
+def kill_in_turn(memory: Memory, url: str, model: str, pick: random.Random) -> list[Line]:
     """Three at work, one after the other killed and started again; whatever any acknowledges is found here at once."""
     names = (f"p{n}" for n in count(1))
-    ended: list[Process] = []
-    running = [Process(url, model, next(names)) for _ in range(3)]
-    try:
+    with running(lambda: Process(PROCESS, url, model, next(names)), 3) as three:
         for turn in range(KILLS):
-            running[turn % 3].wait(pick.randrange(1, 8))
-            for one in running:
+            three.alive[turn % 3].wait(pick.randrange(1, 8))
+            for one in three.alive:
                 if one.acknowledged:
                     user, text = one.acknowledged[-1]
                     found = memory.search(text, user_id=user, top_k=3)["results"]
                     assert text in [result["memory"].removeprefix("Known: ") for result in found]
-            ended.append(running[turn % 3])
-            running[turn % 3] = Process(url, model, next(names))
-            ended[-1].kill()
-    finally:
-        for one in running:
-            one.kill()
-    return ended + running
+            three.replace(turn)
+    return three.acknowledged

@@ -349,7 +349,7 @@ def test_an_export_is_imported_without_loss(answer, perdure, tmp_path):
 def test_a_text_with_ends_of_lines_of_unicode_survives_an_export(answer, tmp_path, end):
     memory_id = remember(answer, f"first{end}second")
     file = tmp_path / "export.jsonl"
-    assert answer("export", str(file))["records"] == 3
+    assert answer("export", str(file))["records"] == 4
     answer("reset", "--yes")
     assert answer("import", str(file))["imported"]["memories"] == 1
     assert answer("show", memory_id)["memory"] == f"first{end}second"
@@ -362,8 +362,8 @@ def test_an_export_replaces_a_file_only_if_it_is_told_to(answer, perdure, tmp_pa
     code, _, err = perdure("export", str(file))
     assert (code, file.read_text()) == (2, "a shopping list")
     assert "--force" in err
-    assert answer("export", str(file), "--force")["records"] == 3
-    assert file.read_text().count("\n") == 3
+    assert answer("export", str(file), "--force")["records"] == 4
+    assert file.read_text().count("\n") == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "store.db"]
 
 
@@ -384,9 +384,9 @@ def test_an_export_to_a_pipe_is_written_into_it(answer, tmp_path):
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
     reader.start()
-    assert answer("export", str(pipe))["records"] == 3
+    assert answer("export", str(pipe))["records"] == 4
     reader.join()
-    assert read[0].count("\n") == 3
+    assert read[0].count("\n") == 4
     assert pipe.is_fifo()
 
 

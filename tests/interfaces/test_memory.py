@@ -26,7 +26,7 @@ def test_a_blocking_export_gives_one_record_after_another_and_goes_in_again(tmp_
         memory.add(["I live in Lisbon", "My dog is called Biscuit"], user_id="maya", infer=False)
         records = memory.export_records(user_id="maya")
         assert next(records)["owner"] == "user:maya"
-        assert other.import_records(memory.export_records())["imported"]["new"] == 6
+        assert other.import_records(memory.export_records())["imported"]["new"] == 7
         texts = [result["memory"] for result in other.get_all(user_id="maya")["results"]]
         assert sorted(texts) == ["I live in Lisbon", "My dog is called Biscuit"]
 
@@ -78,7 +78,7 @@ def test_an_export_that_a_fork_cuts_off_says_so_in_parent_and_child(tmp_path: Pa
         assert os.waitpid(child, 0)[1] == 0
         with pytest.raises(Unavailable, match="export was cut off by a fork"):
             list(records)
-        assert len(list(memory.export_records())) == 6
+        assert len(list(memory.export_records())) == 8
 
 
 AT_EXIT = """

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import time
 import urllib.error
@@ -257,7 +258,8 @@ def test_the_command_takes_a_store_over_and_says_what_it_left_out(stores, tmp_pa
     assert done.exit_code == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["new"] > said["memories"] >= len(stores["qdrant"]["memories"])
-    assert set(said) == {"turns", "memories", "changes", "new", "left_out"}
+    assert set(said) == {"turns", "memories", "changes", "new", "left_out", "history"}
+    assert said["history"] == stores["qdrant"]["config"]["history_db_path"]
     with Memory({"path": target}) as memory:
         [found] = memory.search("Does she play the cello?", user_id="maya", limit=1)["results"]
     assert found["memory"] == "Plays the cello"
@@ -274,3 +276,46 @@ def test_the_command_takes_a_store_over_and_says_what_it_left_out(stores, tmp_pa
     empty.write_text(json.dumps({"vector_store": {"provider": "qdrant", "config": {"path": str(tmp_path)}}}))
     assert "there is no file" in str(migrate("--source-config", str(empty)).exception)
     assert not target.exists()
+
+
+def test_it_is_said_when_there_is_no_history_to_take_over(stores, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEM0_DIR", str(tmp_path / "mem0"))
+    source = tmp_path / "mem0.json"
+    unnamed = {name: part for name, part in stores["qdrant"]["config"].items() if name != "history_db_path"}
+
+    def migrate(config: Mapping[str, Any], *options: str) -> Any:
+        source.write_text(json.dumps(config))
+        command = [
+            "migrate",
+            "--from",
+            "mem0",
+            "--source-config",
+            str(source),
+            "--to",
+            str(tmp_path / "here.db"),
+        ]
+        return CliRunner().invoke(app, [*command, *options])
+
+    for config, words in (
+        (
+            unnamed,
+            f"no history: there is no file {tmp_path / 'mem0' / 'history.db'}; name it in history_db_path",
+        ),
+        ({**unnamed, "history_db_path": None}, "no history: history_db_path names none"),
+    ):
+        assert json.loads(migrate(config, "--json").stdout)["history"].startswith(words)
+        told = "".join(migrate(config).stdout.split())  # wherever its lines were broken
+        assert "".join(f"history {words}".split()) in told
+    damaged, other = tmp_path / "damaged.db", tmp_path / "other.db"
+    damaged.write_bytes(b"SQLite format 3\0" + b"?" * 5_000)
+    sqlite3.connect(other).execute("CREATE TABLE notes (text)").connection.close()
+    for place, words in (
+        (tmp_path / "none.db", "there is no file"),
+        (damaged, "cannot be read as mem0's"),
+        (other, "has no history of mem0's"),
+    ):
+        (tmp_path / "here.db").unlink(missing_ok=True)
+        refused = str(migrate({**unnamed, "history_db_path": str(place)}).exception)
+        assert words in refused
+        assert "look at history_db_path (null takes over no history)" in refused
+        assert not (tmp_path / "here.db").exists()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import random
 import subprocess
 import sys
+import traceback
 import warnings
 from itertools import count
 from typing import Any
@@ -159,6 +161,25 @@ def test_what_is_wrong_is_said_without_secrets(store, wrong, error, words):
     with pytest.raises(error, match=words) as caught, memory:
         memory.add("tea", user_id="maya")
     assert "SECRET" not in f"{caught.value!r} {caught.value}"
+
+
+UNESCAPED = (
+    "LION@TIGER", "LION/TIGER", "LION@T/TIGER", "L/LION@TIGER", "1/TIGER", "@TIGER", "TIGER@", "LION:TIGER@", "LION%TIGER"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("password", UNESCAPED)
+def test_a_password_that_is_not_escaped_is_shown_nowhere(password, caplog, capsys, monkeypatch):
+    url = f"postgresql://perdure:{password}@127.0.0.1:1/perdure"
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(ConfigurationError, match="url") as caught:
+        Memory({"store": {"provider": "postgres", "url": url, "connect_timeout": 0.1}}).stats()
+    monkeypatch.setenv("PERDURE_STORE", "postgres")
+    monkeypatch.setenv("PERDURE_STORE__URL", url)
+    assert main(["stats"]) > 0
+    for told in ("".join(traceback.format_exception(caught.value)), caplog.text, *capsys.readouterr()):
+        assert "LION" not in told
+        assert "TIGER" not in told
 
 
 def test_another_model_is_refused_before_anything_is_written(store):
@@ -352,3 +373,25 @@ def test_two_hundred_adds_at_once_in_each_of_two_pools_are_stored_each_once(stor
                 assert f"shoe {n}" in [one["memory"] for one in found["results"]]
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_what_the_database_has_for_a_default_isolation_makes_no_call_fail(postgres_server, level):
+    database = level.replace(" ", "_")
+    postgres_server.sql(f"CREATE DATABASE {database} OWNER perdure", database="postgres")
+    postgres_server.sql(f"ALTER DATABASE {database} SET default_transaction_isolation = '{level}'")
+    own = config({"provider": "postgres", "url": postgres_server.url(database=database)})
+
+    async def caller(memory: AsyncMemory, name: str) -> None:
+        for number in range(10):
+            added = await memory.add(f"{name} said {number}", user_id="maya")
+            await memory.search("Who said what?", user_id="maya")
+            if number % 3 == 0:
+                await memory.delete(added["results"][0]["id"])
+
+    async def scenario() -> int:
+        async with AsyncMemory(own) as one, AsyncMemory(own) as two:
+            await asyncio.gather(*(caller(memory, f"caller {n}") for n, memory in enumerate([one, two] * 3)))
+            return (await one.stats())["memories"]
+
+    assert asyncio.run(scenario()) == 6 * 6

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from perdure.engine import upkeep
 from perdure.engine.memory import Engine
 from perdure.errors import ModelMismatch
 from perdure.settings import Settings
@@ -88,6 +89,26 @@ def test_searches_and_writes_go_on_until_the_switch_and_nothing_acknowledged_is_
 
     asyncio.run(run())
     assert len(refused) <= 1
+
+
+def test_each_page_begins_where_the_one_before_it_ended(tmp_path, monkeypatch):
+    """Else each would look at all that was made before, and a large store would take for ever."""
+    path, begun = tmp_path / "m.db", []
+    missing = SqliteStore.missing
+
+    async def noted(store, space, *, limit, after=None):
+        begun.append(after and after[1])
+        return await missing(store, space, limit=limit, after=after)
+
+    async def scenario():
+        await fill(path)
+        async with engine(path, NEW) as memory:
+            await memory.reindex()
+
+    monkeypatch.setattr(SqliteStore, "missing", noted)
+    monkeypatch.setattr(upkeep, "PAGE", 200)
+    asyncio.run(scenario())
+    assert begun == [None, 200, 400, 600, None]  # and once more, after the switch
 
 
 def test_it_goes_on_where_it_was_stopped_and_the_old_one_serves_meanwhile(tmp_path):

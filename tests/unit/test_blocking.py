@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import gc
 import inspect
@@ -268,12 +269,19 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+def wake_with_ctrl_c() -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_cancels_the_coroutine_and_lets_it_tidy_up(ledger):
+@pytest.mark.parametrize(
+    "press", [wake_with_ctrl_c, _thread.interrupt_main]
+)  # the latter wakes nobody who sleeps
+def test_ctrl_c_cancels_the_coroutine_and_lets_it_tidy_up(ledger, press):
     def interrupt() -> None:
         while ledger.told() != ["asleep"]:
             time.sleep(0.001)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        press()
 
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.engine.calls import FIRST_WAIT, LEAST_WAIT, LONGEST_WAIT, WINDOW, Calls, verb
+from perdure.engine.succession import Succession
 from perdure.errors import Overloaded, Unavailable, UnknownArgument, answer
 
 
@@ -42,6 +43,7 @@ class Notes:
 class Shelf:
     def __init__(self, most: int) -> None:
         self._calls = Calls(most)
+        self._succession = Succession(self)
         self.begun: list[str] = []
         self.go_on = asyncio.Event()
 

@@ -566,7 +566,7 @@ def test_upkeep_can_be_done_inside_async_with_on_a_store_of_another_model(tmp_pa
                 await memory.search("ship", user_id="u")
             assert (await memory.stats())["dimensions"] == 64
             assert "reindex" in (await memory.doctor())["advice"][0]
-            assert len([record async for record in memory.export_records()]) == 3
+            assert len([record async for record in memory.export_records()]) == 4
             assert (await memory.backup(tmp_path / "copy.db"))["bytes"] > 0
             assert (await memory.reindex())["reindexed"] == 1
             assert (await memory.search("ship", user_id="u"))["results"]

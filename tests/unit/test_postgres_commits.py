@@ -22,7 +22,7 @@ class Transactions:
     def __init__(self) -> None:
         self.begun: list[asyncio.Future[None]] = []
 
-    async def persist(self, _work: Callable[..., Awaitable[Any]]) -> list[Committed]:
+    async def persist(self, _work: Callable[..., Awaitable[Any]], **_rest: Any) -> list[Committed]:
         """One commit, at some time."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.begun.append(future)

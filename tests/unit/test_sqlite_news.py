@@ -109,9 +109,9 @@ def test_what_is_known_of_partitions_is_bounded():
         changed = {Partition("t", str(n)): n for n in range(start + 1, start + MOST_NEWS + 1)}
         news.take((1, start), Look(start + MOST_NEWS, (0, 0), changed))
     assert len(news._changed) <= MOST_KEPT + MOST_NEWS
-    assert not news.stands(Mark(P, 0), news.version)
-    assert not news.stands(Mark(P, news.stamp), None)
-    assert news.stands(Mark(P, news.stamp), news.version)
+    assert not news.stands(Mark(P, 0, (0, 0)), news.version)
+    assert not news.stands(Mark(P, news.stamp, (0, 0)), None)
+    assert news.stands(Mark(P, news.stamp, (0, 0)), news.version)
 
 
 def test_a_space_is_no_part_of_what_changes(tmp_path):

@@ -226,9 +226,9 @@ class Unhurried:
         self.crew = crew
 
     def put(self, job):
-        self.queue.put(job)
-        deadline = time.monotonic() + 10
         before = sum(worker.is_alive() for worker in self.crew._workers)
+        self.queue.put(job)
+        deadline = time.monotonic() + 60
         while job is None and sum(w.is_alive() for w in self.crew._workers) == before:
             assert time.monotonic() < deadline  # awake: a sleep would be found to hold the loop
 

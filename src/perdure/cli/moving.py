@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_ADDRESS = re.compile(r"://|^\s*\w+\s*=")
+"""A URL, or what libpq calls a connection string: `host=... dbname=...`."""
+_MISSPELT = re.compile(r":.*@")
 _END = "A store's file, a configuration in TOML, or the URL of a PostgreSQL database."
 
 
@@ -39,7 +43,7 @@ def migrate(
 ) -> None:
     """Move everything to another store, and compare the two; or take over what a mem0 holds.
 
-    Run it again after it was cut off: what is there already is left alone. Let nobody write to the source meanwhile.
+    Run it again after it was cut off: it goes on. Run it again later: it catches up with what happened at the source.
     The exit code is 7 when the two differ in the end.
     """
     if source == "mem0":
@@ -72,7 +76,7 @@ def _take_over(source_config: Path | None, target: str, *, machine: bool) -> Non
         )
     with output.progress("Taking over", machine=machine) as report:
         made = asyncio.run(take_over(mem0, _end(target, existing=False), progress=report))
-    output.say(machine, made, views.facts)
+    output.say(machine, made, views.taken_over)
 
 
 def _end(named: str, *, existing: bool) -> Config:
@@ -83,8 +87,10 @@ def _end(named: str, *, existing: bool) -> Config:
     """
     from perdure.config import Config, Role
 
-    if "://" in named:
-        return replace(Config.of(), store=Role(provider="postgres", options={"url": named}))
     path = Path(named)
+    if _ADDRESS.search(named) and not path.exists():
+        return replace(Config.of(), store=Role(provider="postgres", options={"url": named}))
+    if _MISSPELT.search(named) and not path.exists():  # not to be repeated: there may be a password in it
+        raise InvalidInput("an end is neither a file nor an address: postgresql://user@host:5432/dbname")
     where = Where(config=path) if path.suffix == ".toml" else Where(path=path)
     return (where.existing() if existing else where).settings()

@@ -235,6 +235,13 @@ def facts(values: Mapping[str, Any]) -> RenderableType:
     return table
 
 
+def taken_over(told: Mapping[str, Any]) -> RenderableType:
+    """What came from another memory, what was left there, and whether its history came too."""
+    counts = {name: value for name, value in told.items() if name not in ("left_out", "history")}
+    left = [line(("left out  ", DIM), f"{count:,}: {why}") for why, count in told["left_out"].items()]
+    return Group(facts(counts), *left, line(("history  ", DIM), told["history"]))
+
+
 def stats(told: Mapping[str, Any]) -> RenderableType:
     """Sizes, and how full each queue is."""
     return facts({**told, "queues": {name: _queue(queue) for name, queue in told["queues"].items()}})

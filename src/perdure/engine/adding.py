@@ -19,7 +19,7 @@ from perdure.engine.scoping import scope_of
 from perdure.engine.shape import Added
 from perdure.engine.work.attempts import failed
 from perdure.engine.work.worker import Told
-from perdure.errors import ConfigurationError, InvalidInput
+from perdure.errors import ConfigurationError, InvalidInput, ModelMismatch
 from perdure.ports import Entry, Job
 from perdure.types import Memory, Partition
 
@@ -200,7 +200,11 @@ class Adding(Core):
             memories = [write.memory for write in batch.writes if write.memory is not None]
             first = committed.head - len(memories) + 1
             own = [replace(memory, ord=first + place) for place, memory in enumerate(memories)]
-            outcome = await self._learner.learn(batch.jobs[0], heard.turns, own)
+            try:
+                outcome = await self._learner.learn(batch.jobs[0], heard.turns, own)
+            except ModelMismatch:  # it is stored: who has the model that is in use now learns from it
+                self._worker.leave(batch.id)
+                return receipts.accepted(heard.turns, heard.skipped, committed)
         if outcome.pending or outcome.lacking:
             self._wake()
         untold = await self._tell(batch.partition)

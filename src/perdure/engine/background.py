@@ -98,7 +98,13 @@ class Background(Core):
         if not self._worker.kinds and not self._following.followers:
             raise ConfigurationError("there is nothing that could be done: configure embedder or llm")
         await self._open()
-        await asyncio.gather(self._worker.stay(), self._following.stay())
+        staying = [asyncio.create_task(self._worker.stay()), asyncio.create_task(self._following.stay())]
+        try:
+            await asyncio.gather(*staying)
+        finally:  # one of them may have found that the other embedder has to do it
+            for task in staying:
+                task.cancel()
+            await asyncio.gather(*staying, return_exceptions=True)
 
     async def _retried(self, jobs: Sequence[Job]) -> dict[str, Any]:
         """Do these jobs, a few at a time, but for those that another worker has."""

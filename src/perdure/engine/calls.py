@@ -91,25 +91,30 @@ class Calls:
 @overload
 def verb(function: Callable[P, R]) -> Callable[P, R]: ...
 @overload
-def verb(*, bounded: bool) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def verb(function: Callable[..., Any] | None = None, *, bounded: bool = True) -> Callable[..., Any]:
+def verb(*, bounded: bool = True, configured: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def verb(
+    function: Callable[..., Any] | None = None, *, bounded: bool = True, configured: bool = False
+) -> Callable[..., Any]:
     """Make a method of the engine a verb: its arguments are looked at (`arguments.verb`), its calls are counted.
 
     A verb does not call another one, or one call would be two. One that gives an iterator is not counted: nothing of it
     is in flight between two of its items.
 
+    Of an engine with a former embedder, the call is one of the embedder whose vectors are in use; see `succession`.
+
     Args:
         bounded: False takes the call on however many are in flight: to look after an engine that is overloaded.
+        configured: True makes it one of the configured embedder, whatever is in use.
 
     Raises:
         Overloaded: (the decorated method) before anything is done.
     """
     if function is None:
-        return functools.partial(_verb, bounded=bounded)
-    return _verb(function, bounded=bounded)
+        return functools.partial(_verb, bounded=bounded, configured=configured)
+    return _verb(function, bounded=bounded, configured=configured)
 
 
-def _verb(function: Callable[..., Any], *, bounded: bool) -> Callable[..., Any]:
+def _verb(function: Callable[..., Any], *, bounded: bool, configured: bool) -> Callable[..., Any]:
     checked = helpful(function)
     if not inspect.iscoroutinefunction(function):
         return checked
@@ -120,7 +125,9 @@ def _verb(function: Callable[..., Any], *, bounded: bool) -> Callable[..., Any]:
         calls: Calls = self._calls
         began, error = calls.enter(name, bounded=bounded), None
         try:
-            return await checked(self, *args, **kwargs)
+            if configured:
+                return await checked(self, *args, **kwargs)
+            return await self._succession.call(checked, *args, **kwargs)
         except BaseException as raised:
             error = type(raised).__name__
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,6 +32,7 @@ from perdure.engine.shape import (
     memory_dict,
     relation_dicts,
 )
+from perdure.engine.succession import Succession
 from perdure.engine.turns import Turns
 from perdure.engine.words import ANALYZER_VERSION
 from perdure.engine.work.vectors import LateVectors
@@ -40,6 +42,7 @@ from perdure.errors import (
     Conflict,
     ModelUnavailable,
     NotFound,
+    PerdureError,
     Unavailable,
 )
 from perdure.filters import EVERYTHING, conjoin
@@ -97,7 +100,9 @@ class Core:
         vectors: VectorEngine | None = None,
         graph: GraphEngine | None = None,
         clock: Callable[[], datetime] = utc_now,
+        former: Core | None = None,
     ) -> None:
+        """Args: former: the same with the former embedder, and parts of its own; it serves until its vectors are gone."""
         self._store = store
         self._settings = settings or Settings()
         self._caching = Caching(
@@ -138,12 +143,17 @@ class Core:
             attempts=self._settings.job_attempts,
             lease=timedelta(seconds=self._settings.lease),
             event=self._event,
+            overtaken=self._overtaken,
             unasked=self._settings.background,
         )
         self._opening: asyncio.Task[None] | None = None
         self._arrivals = asyncio.Lock()
         self._space_checked = False
         self._closed = False
+        self._succession: Succession[Core] = Succession(self, former)
+        self._taking_over: set[asyncio.Task[None]] = set()
+        if former is not None:
+            former._succession, former._calls = self._succession, self._calls  # noqa: SLF001  # one of our own
 
     def _made_learner(self) -> Learner | None:
         """What learns with the language model, if there is one: others do not load it."""
@@ -196,6 +206,8 @@ class Core:
 
     async def close(self) -> None:
         """Give everything back; what was acknowledged is on disk already."""
+        if (former := self._succession.former) is not None and former is not self:
+            await former.close()
         self._closed = True
         if self._opening is not None:
             if not self._opening.done():
@@ -253,6 +265,19 @@ class Core:
         await self._store.open(space)
         if space is not None and self._settings.background:
             self._following.wake()  # an earlier process may have left something untold
+
+    def _overtaken(self) -> None:
+        """Another model's vectors are in use, as background work was told: who has that model goes on with it."""
+        other = self._succession.after(self)
+        if other is not None:
+            task = asyncio.create_task(other._take_over())  # noqa: SLF001  # one of our own
+            self._taking_over.add(task)
+            task.add_done_callback(self._taking_over.discard)
+
+    async def _take_over(self) -> None:
+        with suppress(PerdureError):  # the next call is told why
+            await self._open()
+            self._wake()
 
     async def _commit(self, batch: Batch) -> Committed:
         """Commit, and tell the engines: what they cannot take in just now, they are told later."""

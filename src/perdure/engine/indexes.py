@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from perdure.engine.index import PartitionIndex
-from perdure.ports import Delta, Store
+from perdure.ports import Delta, Stand, Store
 from perdure.types import Partition
 
 INLINE_ROWS = 500
@@ -85,10 +85,7 @@ class Indexes:
     async def _catch_up(self, partition: Partition) -> PartitionIndex:
         held = self._held.get(partition) or self._empty()
         delta = await self._load(partition, held.index.head)
-        stale = held.index.head > 0 and delta.stand.generation != held.index.stand.generation
-        if (
-            stale or delta.head < held.index.head
-        ):  # entries were made again, or the partition is of another life
+        if held.index.head > 0 and _is_another(held.index.stand, delta):
             held = self._empty()
             delta = await self._load(partition, 0)
         await self._take_in(held.index, delta)
@@ -122,3 +119,14 @@ class Indexes:
     def _forget(self, partition: Partition, done: asyncio.Task[PartitionIndex]) -> None:
         if self._loading.get(partition) is done:
             del self._loading[partition]
+
+
+def _is_another(held: Stand, delta: Delta) -> bool:
+    """Whether what came cannot follow what is held.
+
+    - Entries were made again.
+    - The partition is of another life: it has not come as far, or another change stands where we have been.
+    """
+    if delta.stand.generation != held.generation:
+        return True
+    return delta.head < held.head or delta.before != held.change

@@ -76,7 +76,7 @@ class Keeping(Prompting):
         counted = Counter(name for memory in memories for name in memory.categories)
         return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
-    @verb
+    @verb(configured=True)
     async def doctor(self, *, repair: bool = False) -> dict[str, Any]:
         """Examine the store: `problems` is empty when it is sound; `advice` says what could be better.
 

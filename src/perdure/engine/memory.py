@@ -399,9 +399,9 @@ class Engine(Adding, Keeping, Relearning, Graphing, Watched):
                 f"no backup can be written to {str(target)[:200]!r}: {error.strerror}"
             ) from error
 
-    @verb
+    @verb(configured=True)
     async def reindex(self, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-        """Make all words and vectors again with the present model, beside those in use, then switch.
+        """Make all words and vectors again with the configured model, beside those in use, then switch.
 
         `declined` says how many texts the model's content filter declines: their words alone find them.
 

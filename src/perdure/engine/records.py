@@ -1,4 +1,4 @@
-"""One line of an export: a turn, a version of a memory, a change or a job, as JSON and back without loss."""
+"""One line of an export: a turn, a version of a memory, a change, a key or a job, as JSON and back without loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perdure.engine.messages import ROLES, clean, json_copy
 from perdure.engine.scoping import IDS, scope_of
 from perdure.errors import InvalidInput
 from perdure.moments import iso, parse_moment
-from perdure.ports import Export, Job
+from perdure.ports import Export, Job, Key
 from perdure.types import (
     Change,
     Claim,
@@ -33,15 +33,32 @@ FORMAT = 1
 MAX_BYTES = 2**24
 """Of one text, and of one record's metadata or attachments: more than the settings of any writer should allow."""
 
-Record: TypeAlias = Turn | Memory | Change | Job
+Record: TypeAlias = Turn | Memory | Change | Key | Job
 
-_TYPES: dict[str, type[Record]] = {"turn": Turn, "memory": Memory, "change": Change, "job": Job}
+_TYPES: dict[str, type[Record]] = {"turn": Turn, "memory": Memory, "change": Change, "key": Key, "job": Job}
+_COUNTED: dict[type[Record], str] = {
+    Turn: "turns",
+    Memory: "memories",
+    Change: "changes",
+    Key: "keys",
+    Job: "jobs",
+}
 _LEFT_OUT = frozenset({"partition", "worker", "leased_until"})
 """Of a job: its owner says the first, and in another store nobody works on it."""
 _OWNERS = tuple(f"{name.removesuffix('_id')}:" for name in IDS)
 
 Reader: TypeAlias = Callable[[Any], Any]
 """From what JSON holds to a field's value; a ValueError says what is wrong with it."""
+
+
+def none_yet() -> dict[str, int]:
+    """How many records of each kind there were: none."""
+    return dict.fromkeys(_COUNTED.values(), 0)
+
+
+def kind_of(export: Export) -> str:
+    """What its record counts as."""
+    return _COUNTED[type(export.record)]
 
 
 def to_record(export: Export) -> dict[str, Any]:
@@ -89,7 +106,7 @@ def from_record(record: object, tenant: str, line: int) -> Export:
     partition = Partition(tenant, owner)
     if isinstance(made, Job):
         made = replace(made, partition=partition)
-    elif not isinstance(made, Change):
+    elif not isinstance(made, (Change, Key)):
         made = replace(made, scope=replace(made.scope, tenant=tenant))
     return Export(partition, made)
 
@@ -143,9 +160,9 @@ def _read(type_: type[Record], field: Field[Any], record: Mapping[Any, Any], lin
 
 
 def _owner(value: object, made: Record) -> str:
-    """Whose partition it goes to: a record's own scope decides that; a change and a job have none."""
+    """Whose partition it goes to: a record's own scope decides that; a change, a key and a job have none."""
     owner = _text(value)
-    if not isinstance(made, (Change, Job)):
+    if not isinstance(made, (Change, Key, Job)):
         if owner != made.scope.partition.owner:
             raise ValueError("not the one whom the record's scope names")
         return owner
@@ -252,13 +269,17 @@ def _list_of(item: Reader) -> Reader:
 
 
 _READERS: dict[str, Reader] = {
-    **dict.fromkeys(("id", "memory_id", "session", "write_id"), _id),
-    **dict.fromkeys(("text", "old_text", "new_text", "speaker", "derived_by", "actor", "reason"), _text),
+    **dict.fromkeys(("id", "memory_id", "session", "write_id", "batch"), _id),
+    **dict.fromkeys(
+        ("key", "text", "old_text", "new_text", "speaker", "derived_by", "actor", "reason"), _text
+    ),
     **dict.fromkeys(
         ("said_at", "recorded_at", "valid_from", "valid_to", "expires_at", "retired_at"), _moment
     ),
     **dict.fromkeys(("erased_at", "at"), _moment),
-    **dict.fromkeys(("version", "ord", "place", "seq"), _whole),
+    **dict.fromkeys(("version", "ord", "place", "seq", "first"), _whole),
+    "last": _count,
+    "passing": _truth,
     "kind": _one_of(*get_args(Kind)),
     "origin": _one_of(*get_args(Origin)),
     "event": _one_of(*get_args(Event)),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from perdure.ports import Job, Redacted, Redactor
+from perdure.ports import Job, Key, Redacted, Redactor
 from perdure.settings import Secret
 from perdure.types import Change, Claim, Memory, Relation, Turn
 
@@ -68,7 +68,7 @@ class Tally:
             return {name: self.value(part) for name, part in value.items()}
         return [self.value(part) for part in value] if isinstance(value, (list, tuple)) else value
 
-    def record(self, record: Turn | Memory | Change | Job) -> Turn | Memory | Change | Job:
+    def record(self, record: Turn | Memory | Change | Key | Job) -> Turn | Memory | Change | Key | Job:
         """What an import brings, as it may be stored."""
         match record:
             case Turn():
@@ -88,6 +88,8 @@ class Tally:
                 return replace(record, old_text=old, new_text=new)
             case Job():
                 return replace(record, error=self.name(record.error), answer=self.name(record.answer))
+            case Key():
+                return record
 
     def _claim(self, claim: Claim | None) -> Claim | None:
         return claim and replace(

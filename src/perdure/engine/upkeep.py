@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from perdure.engine.embedding import declined
-from perdure.engine.records import from_records, to_record
+from perdure.engine.records import from_records, kind_of, none_yet, to_record
 from perdure.engine.redaction import Tally
 from perdure.engine.scoping import Reach
 from perdure.errors import InvalidInput, ModelUnavailable, Unavailable
@@ -121,7 +121,9 @@ async def reindex(
     total, done, without, rounds = (await store.stats(tenant)).memories, 0, 0, 0
     switched = False
     while True:
-        while page := await store.missing(space, limit=PAGE):
+        after = None
+        while page := await store.missing(space, limit=PAGE, after=after):
+            after = (page[-1][0], page[-1][1].ord)
             entries = await make([memory for _, memory in page])
             made = [(partition, memory.ord, e) for (partition, memory), e in zip(page, entries, strict=True)]
             await store.prepare(space, made)
@@ -161,7 +163,7 @@ async def imported(
     """
     if not isinstance(store, Exports):
         raise InvalidInput(f"{type(store).__name__} cannot take an import")
-    counts = {"turns": 0, "memories": 0, "changes": 0, "jobs": 0, "new": 0}
+    counts = {**none_yet(), "new": 0}
     async for read in pages(from_records(records, tenant), PAGE):
         page = [export._replace(record=tally.record(export.record)) for export in read]
         counts["new"] += await store.restore(await _entered(page, make))
@@ -169,11 +171,8 @@ async def imported(
         for export in page:
             if export.record in left_out:
                 continue
-            counts[_KINDS[type(export.record).__name__]] += 1
+            counts[kind_of(export)] += 1
     return counts
-
-
-_KINDS = {"Turn": "turns", "Memory": "memories", "Change": "changes", "Job": "jobs"}
 
 
 async def _without_turns(store: Store, tenant: str, page: Sequence[Export]) -> list[Job]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from perdure.engine import upkeep
 from perdure.engine.calls import verb
@@ -32,7 +32,7 @@ class Watched(Core):
         `saturation`, and, where calls are turned away, how many it has `refused`. Only `stats` knows of jobs in the
         background that wait.
         """
-        return self._live()
+        return cast("Watched", self._succession.serving)._live()  # noqa: SLF001  # one of our own
 
     def watch(self, observer: Observer) -> None:
         """Tell somebody of every call of a verb that ends from now on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import insort
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -16,10 +16,12 @@ from perdure.engine.records import to_record
 from perdure.ports import Export, Exports
 from perdure.types import Memory, Partition, Scope
 
-STORES_OWN: Final = ("ord", "seq")
+STORES_OWN: Final = ("ord", "seq", "first", "last")
 """What a store numbers itself."""
 WORDS: Final = 12
 """So many of a memory's first words make a question."""
+PAGE: Final = 500
+"""After so many records it is told how far the comparison is."""
 
 
 @dataclass(kw_only=True)
@@ -33,6 +35,8 @@ class Tally:
     """Records that the target alone has, of those whom the source knows."""
     checksum: int = 0
     """Of all records of the source, in whatever order."""
+    done: int = 0
+    """Records of the source that were read."""
     differing: list[str] = field(default_factory=list)
     """Owners of whom something is missing, the first few."""
 
@@ -87,15 +91,28 @@ def fingerprint(export: Export) -> bytes:
     return blake2b(told.encode(), digest_size=16).digest()
 
 
-async def compared(source: Exports, target: Exports, tenant: str, tally: Tally) -> None:
-    """Compare all that the source has of a tenant with what the target has of it."""
+async def compared(
+    source: Exports, target: Exports, tenant: str, tally: Tally, told: Callable[[], None]
+) -> None:
+    """Compare all that the source has of a tenant with what the target has of it; `told` after each page."""
     async with aclosing(_partitions(target.export(tenant))) as theirs:
         held = await anext(theirs, None)
-        async for partition, records in _partitions(source.export(tenant)):
+        async for partition, records in _partitions(_counted(source.export(tenant), tally, told)):
             while held is not None and held[0].owner < partition.owner:
                 held = await anext(theirs, None)
             found = held[1] if held is not None and held[0] == partition else Counter[bytes]()
             tally.take(partition, records, found)
+
+
+async def _counted(
+    records: AsyncIterator[Export], tally: Tally, told: Callable[[], None]
+) -> AsyncIterator[Export]:
+    async for export in records:
+        yield export
+        tally.done += 1
+        if tally.done % PAGE == 0:
+            told()
+    told()
 
 
 async def _partitions(

@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol, TypeAlias, cast
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
 
-from perdure.config import Config, Role
+from perdure.config import Config
 from perdure.engine.ingest import analysed
+from perdure.engine.records import kind_of, none_yet
 from perdure.engine.upkeep import pages
 from perdure.errors import InvalidInput
+from perdure.migrate.catching import Follower
 from perdure.migrate.comparing import Sample, Tally, compared
+from perdure.migrate.movable import Movable, only_read, opened
 from perdure.migrate.searching import agreed
-from perdure.options import options_of
-from perdure.ports import Export, Exports, Space, Store, StoreStats
-from perdure.registry import STORES
+from perdure.ports import Export, StoreStats
 from perdure.types import Memory
 
 PAGE: Final = 500
 """So many records are put in in one transaction."""
-READ_ONLY: Final = "read_only"
+SAME: Final = "the source and the target are the same store"
 
-Progress: TypeAlias = Callable[[int, int], None]
-"""Records taken over, known ones among them, and how many there are."""
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""How much is done, of how much, and of what: "Moving" and "Comparing" count records, "Searching" searches."""
 
 
 async def migrate(
-    source: Config, target: Config, *, searches: int = 20, progress: Progress | None = None
+    source: Config, target: Config, *, searches: int = 20, progress: Progress = lambda *_: None
 ) -> dict[str, Any]:
     """Bring all tenants' memories, with their history, vectors and pending jobs, into another store, and compare.
 
-    Begun again, it goes on: what the target knows already is left alone. What is written to the source meanwhile is
-    taken over only if it is new: let nobody write to it.
+    Begun again, it goes on, and what was changed, deleted, erased or done at the source since then is followed. What
+    was changed at the target stays there as it is. What is written to the source meanwhile waits for the next time.
 
     Args:
         source: where from; it is only read.
         target: where to: empty, or made with the same embedder.
         searches: so many memories are searched for in both.
-        progress: is told how far it is.
+        progress: is told how far it is, as in `progress(500, 20_000, "Moving")`; "Comparing" and "Searching" follow.
 
     Returns:
-        What there was (`tenants`, `turns`, `memories` with all their versions, `changes`, `jobs`), how much of it was
+        What there was (`tenants`, `turns`, `memories` with all their versions, `changes`, `keys`, `jobs`), how much of it was
         `new` to the target, what `checksum` all of it has, how many records the target is `missing`, of whom
         (`differing`), how many it has `beside` them, how many `searches` were made and how many of them found the
         `same`; `sound`: nothing is missing, and searches agree.
@@ -51,21 +51,27 @@ async def migrate(
         ModelMismatch: the target holds memories with vectors of another model.
     """
     if source.store == target.store:
-        raise InvalidInput("the source and the target are the same store")
-    source = _only_read(source)
+        raise InvalidInput(f"{SAME}: nothing was written")
+    source = only_read(source)
     moved, tally = Moved(sample=Sample(searches)), Tally()
-    async with _opened(source, None) as giver:
+    async with opened(source, None) as giver:
         tenants = await giver.tenants()
         stats = [await giver.stats(tenant) for tenant in tenants]
         space = stats[0].space if stats else None
-        async with _opened(target, space) as taker:
+        async with opened(target, space) as taker:
+            if await giver.place() == await taker.place():
+                raise InvalidInput(f"{SAME}, by two names: nothing was written")
             total = sum(_records(one) for one in stats)
             for tenant in tenants:
                 async for done in _moves(giver, taker, tenant, moved):
-                    if progress is not None:
-                        progress(done, max(done, total))
-                await compared(giver, taker, tenant, tally)
-    asked, same = await agreed(source, target, space, moved.sample.questions)
+                    progress(done, max(done, total), "Moving")
+
+            def comparing() -> None:
+                progress(tally.done, max(tally.done, moved.total), "Comparing")
+
+            for tenant in tenants:
+                await compared(giver, taker, tenant, tally, comparing)
+    asked, same = await agreed(source, target, space, moved.sample.questions, progress)
     return {
         "tenants": len(tenants),
         **moved.counts,
@@ -80,35 +86,36 @@ async def migrate(
     }
 
 
-_KINDS: Final = {"Turn": "turns", "Memory": "memories", "Change": "changes", "Job": "jobs"}
-
-
-class Movable(Store, Exports, Protocol):
-    """A store that can be either end."""
-
-
 @dataclass(kw_only=True)
 class Moved:
     """What was taken over so far."""
 
     sample: Sample
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_KINDS.values(), 0))
+    counts: dict[str, int] = field(default_factory=none_yet)
     new: int = 0
 
     def see(self, page: Sequence[Export], new: int) -> int:
         """A page more, so many of which the target did not know; how many records there were by now."""
         for export in page:
-            self.counts[_KINDS[type(export.record).__name__]] += 1
+            self.counts[kind_of(export)] += 1
             self.sample.see(export)
         self.new += new
+        return self.total
+
+    @property
+    def total(self) -> int:
+        """How many records there were by now."""
         return sum(self.counts.values())
 
 
 async def _moves(giver: Movable, taker: Movable, tenant: str, moved: Moved) -> AsyncIterator[int]:
     """Take a tenant over; after each page, how many records there were by now."""
+    follower = Follower(giver, taker, tenant)
+    await follower.begin()
     async for page in pages(giver.export(tenant, with_entries=True), PAGE):
-        new = await taker.restore([_entered(export) for export in page])
+        new = await follower.take([_entered(export) for export in page])
         yield moved.see(page, new)
+    await follower.end()
 
 
 def _entered(export: Export) -> Export:
@@ -119,28 +126,6 @@ def _entered(export: Export) -> Export:
     return export._replace(entry=analysed(memory))
 
 
-@asynccontextmanager
-async def _opened(config: Config, space: Space | None) -> AsyncIterator[Movable]:
-    store = STORES.create(config.store.provider, config.store.options)
-    if not isinstance(store, Exports):
-        raise InvalidInput(
-            f"a store of the kind {config.store.provider!r} can neither be read out nor take anything in"
-        )
-    try:
-        await store.open(space)
-        yield cast("Movable", store)
-    finally:
-        await store.aclose()
-
-
 def _records(stats: StoreStats) -> int:
     """About how many records an export has."""
     return stats.turns + stats.memories + stats.retired + stats.changes
-
-
-def _only_read(config: Config) -> Config:
-    """The same, with a store that refuses to write, if it knows how."""
-    store = config.store
-    if READ_ONLY not in options_of(STORES.load(store.provider)):
-        return config
-    return replace(config, store=Role(provider=store.provider, options={**store.options, READ_ONLY: True}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +21,11 @@ FOUND: Final = 10
 
 
 async def agreed(
-    source: Config, target: Config, space: Space | None, questions: Sequence[Question]
+    source: Config,
+    target: Config,
+    space: Space | None,
+    questions: Sequence[Question],
+    progress: Callable[[int, int, str], None],
 ) -> tuple[int, int]:
     """Ask both stores; how many questions were asked, and how many of them had the same answer.
 
@@ -30,7 +34,7 @@ async def agreed(
     """
     if space is None or space.analyzer != ANALYZER_VERSION:
         return 0, 0
-    now, same = datetime.now(UTC), 0
+    now, same, done = datetime.now(UTC), 0, 0
     for tenant in dict.fromkeys(question.scope.tenant for question in questions):
         async with AsyncExitStack() as open_:
             engines = [
@@ -41,6 +45,8 @@ async def agreed(
                 if question.scope.tenant == tenant:
                     one, other = [await _found(engine, question, now) for engine in engines]
                     same += _alike(one, other)
+                    done += 1
+                    progress(done, len(questions), "Searching")
     return len(questions), same
 
 

@@ -11,7 +11,8 @@ from perdure.assemble import parts
 from perdure.config import Config
 from perdure.engine.memory import Engine
 from perdure.engine.records import to_record
-from perdure.migrate.mem0 import read
+from perdure.migrate.mem0 import history, read
+from perdure.threads import Threads
 
 T = TypeVar("T")
 
@@ -29,10 +30,15 @@ async def take_over(
         progress: is told how many records were read, and that nobody knows how many there are.
 
     Returns:
-        How many `turns`, `memories` (versions) and `changes` there were, how many of these records were `new`, and what
-        was `left_out`, by reasons.
+        How many `turns`, `memories` (versions) and `changes` there were, how many of these records were `new`, what was
+        `left_out`, by reasons, and where the `history` came from, or why there was none.
     """
     left_out = Counter[str]()
+    threads = Threads("mem0", 1)
+    try:
+        past = await threads.run(history.told, mem0)
+    finally:
+        threads.close()
 
     async def records() -> AsyncGenerator[dict[str, Any]]:
         done = 0
@@ -49,7 +55,7 @@ async def take_over(
             async with Engine(**parts(target)) as memory:
                 imported = await memory.import_records(_with(first, made))
             counts = {kind: imported["imported"][kind] for kind in counts}
-    return {**counts, "left_out": dict(left_out)}
+    return {**counts, "left_out": dict(left_out), "history": past}
 
 
 async def _with(first: T, rest: AsyncIterator[T]) -> AsyncIterator[T]:

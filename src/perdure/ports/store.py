@@ -114,6 +114,21 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """An idempotency key, and what was done by the batch that had it."""
+
+    key: str
+    batch: str
+    at: datetime
+    first: int
+    """The changes of the batch are those from here to `last`, by the numbers of the store that told it."""
+    last: int
+    """One less than `first` when it changed nothing."""
+    passing: bool
+    """Made from the words: of no use a day after the moment from which it counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """All that one call makes, in one partition: stored whole or not at all."""
 
@@ -164,6 +179,8 @@ class Stand:
     beginning."""
     token: str = ""
     """Tells the same head of two copies of a store apart that went different ways."""
+    change: str = field(default="", compare=False)
+    """A name for the last change, which the same sequence of another history has not; see `Delta.before`."""
     erasures: int = field(default=0, compare=False)
     """Of the whole store: when there are more of them, words are to be forgotten."""
     mark: object = field(default=None, compare=False)
@@ -182,6 +199,10 @@ class Delta:
     """How far the partition had come in the snapshot."""
     rows: Sequence[EntryRow] = ()
     dead: Sequence[int] = ()
+    before: str = ""
+    """`Stand.change` of the change at the sequence after which this came. When it is not the one that the reader knows,
+    the store went back to an earlier state meanwhile, as by a failover or a backup that was put back, and what the
+    reader holds is to be loaded from the beginning."""
 
     @property
     def head(self) -> int:
@@ -243,7 +264,7 @@ class Export(NamedTuple):
     """One record of a lossless export, in an order in which it can be imported."""
 
     partition: Partition
-    record: Turn | Memory | Change | Job
+    record: Turn | Memory | Change | Key | Job
     entry: Entry | None = None
     """Of a version, in the space in use, when it was asked for and there is one."""
 
@@ -380,6 +401,10 @@ class Backups(Protocol):
 class Exports(Protocol):
     """A store whose contents can be read out and put in again, losslessly."""
 
+    async def place(self) -> str:
+        """Where it is, the same by whatever name it was opened; a copy of it is at another place."""
+        ...
+
     async def tenants(self) -> list[str]:
         """All that have anything here, in the order of their code points."""
         ...
@@ -389,7 +414,8 @@ class Exports(Protocol):
     ) -> AsyncIterator[Export]:
         """All of a tenant (or of some partitions), so that `restore` can take it in this order.
 
-        Partitions come one after the other, in the order of their owners' code points.
+        Partitions come one after the other, in the order of their owners' code points; in each, the keys of batches
+        come after the changes that these have made.
         """
         ...
 
@@ -397,10 +423,17 @@ class Exports(Protocol):
         """Put exported records in as they were (ids, times, versions, history); known ones are left alone.
 
         A job is taken in, and nobody has it, as long as it is still to be done here: its turns are there (of some of
-        them, for those), it is not known, and what it leads to is not there either.
+        them, for those), it is not known, and what it leads to is not there either. A key is taken in when something
+        of what its batch did is here and nothing of that was erased; of two that pass, the later one stays.
 
         Each version has its entry with it, also a retired one, unless it was erased.
         """
+        ...
+
+    async def erase_alone(
+        self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
+    ) -> None:
+        """Remove the words of exactly these memories, and of the turns with their ids, as another store has."""
         ...
 
 
@@ -408,10 +441,16 @@ class Exports(Protocol):
 class Reindexes(Protocol):
     """A store whose entries can be made again, beside those in use, and switched in one transaction."""
 
-    async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
+    async def missing(
+        self, space: Space, *, limit: int, after: tuple[Partition, int] | None = None
+    ) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet (or none with vectors, when it has a model).
 
         What was erased needs none.
+
+        Args:
+            after: only those that come after this one, by partition and `ord`, in an order of the store's own: so that
+                who goes through all of them page by page looks at each only once.
         """
         ...
 

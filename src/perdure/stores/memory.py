@@ -124,7 +124,8 @@ class InMemoryStore:
 
     def _load(self, partition: Partition, since: int, known_at: datetime | None) -> Delta:
         shelf = self._held(partition)
-        stand = Stand(head=shelf.seq, token=_token(shelf), erasures=self._erasures)
+        change, before = _change(shelf, shelf.seq), _change(shelf, since)
+        stand = Stand(head=shelf.seq, token=_token(shelf), change=change, erasures=self._erasures)
         if known_at is not None:
             rows = [m for m in shelf.rows.values() if _known(m, known_at)]
             return Delta(stand=stand, rows=[_row(shelf, m) for m in rows])
@@ -137,7 +138,7 @@ class InMemoryStore:
         dead = [old for event, old in later if event != "REFINE"]
         if since < shelf.start:
             dead = list(range(1, since + 1))
-        return Delta(stand=stand, rows=[_row(shelf, m) for m in rows], dead=dead)
+        return Delta(stand=stand, rows=[_row(shelf, m) for m in rows], dead=dead, before=before)
 
     def stands(self, mark: object) -> bool:  # noqa: ARG002
         """Never told: a load is as quick."""
@@ -448,8 +449,14 @@ class InMemoryStore:
 
 
 def _token(shelf: _Shelf) -> str:
-    last = shelf.log[-1][0] if shelf.log else None
-    return f"{last and (last.write_id, last.at)}/{len(shelf.turns)}"
+    return f"{_change(shelf, shelf.seq)}/{len(shelf.turns)}"
+
+
+def _change(shelf: _Shelf, seq: int) -> str:
+    if not shelf.start < seq <= shelf.seq:
+        return ""
+    change, _, _ = shelf.log[seq - shelf.start - 1]
+    return f"{change.write_id}/{change.at}"
 
 
 def _fits(held: Space, asked: Space) -> bool:

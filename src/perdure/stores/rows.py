@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from perdure.errors import InvalidInput
 from perdure.moments import EPOCH, micros
-from perdure.ports import Job
+from perdure.ports import Job, Key
 from perdure.types import Claim, Memory, Mention, Partition, Relation, Scope, Turn
 
 MEMORY: Final = (
@@ -26,6 +26,9 @@ JOB: Final = (
     "id, kind, made_at, attempts, turns, options, error, answer, due_at, given_up, worker, leased_until"
 )
 """The columns that `job` reads."""
+
+KEY: Final = "key, batch, at, first, last, passing"
+"""The columns that `key` reads."""
 
 SCOPE_IDS: Final = ("user_id", "agent_id", "app_id", "run_id")
 
@@ -214,6 +217,17 @@ def job(partition: Partition, row: Sequence[Any]) -> Job:
         worker=worker,
         leased_until=moment(leased_until) if leased_until else None,
     )
+
+
+def key(row: Sequence[Any]) -> Key:
+    """The key in a row of the columns `KEY`."""
+    name, batch, at, first, last, passing = row
+    return Key(key=name, batch=batch, at=moment(at), first=first, last=last, passing=bool(passing))
+
+
+def outlasts(new: Key, held: Key) -> bool:
+    """Whether a key takes the place of the one that is here: both pass, and it was used later."""
+    return new.passing and held.passing and new.at > held.at
 
 
 def _or_zero(moment_: datetime | None) -> int:

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from perdure.engine.work.attempts import failed
+from perdure.errors import Closed, ModelMismatch
 from perdure.ids import new_id
 from perdure.load import Load
 from perdure.ports import Job, Store
@@ -19,6 +20,8 @@ from perdure.threads import Threads
 
 POLL: Final = 1.0
 """Seconds between two looks for jobs that others left, or that have become due."""
+LONGEST_PAUSE: Final = 10.0
+"""Seconds between two looks when the store cannot be had; the first pause is as long as ever."""
 
 Do: TypeAlias = Callable[[Job], Awaitable[object]]
 """Does a job: it is gone afterwards, or the store knows how the attempt failed."""
@@ -45,6 +48,7 @@ class Worker:
         attempts: int,
         lease: timedelta,
         event: Callable[[str], Awaitable[object]],
+        overtaken: Callable[[], object],
         unasked: bool = True,
     ) -> None:
         """Nothing is done before it is woken.
@@ -55,6 +59,7 @@ class Worker:
             attempts: so often a job is tried.
             lease: so long a job stays with a worker that is heard of no more; while it works, it extends its leases.
             event: tells what became of an add, for those who want to hear of it.
+            overtaken: is called when another model's vectors are in use: jobs are left to those who have it.
             unasked: False takes no jobs but during `stay` and `drain`.
         """
         self.name = new_id()
@@ -66,6 +71,9 @@ class Worker:
         self._attempts = attempts
         self.lease = lease
         self._event = event
+        self._overtaken = overtaken
+        self._unfit: ModelMismatch | None = None
+        """Why it takes no jobs, until it is woken again."""
         self._unasked = unasked
         self._held: set[str] = set()
         """Jobs whose leases are to be extended."""
@@ -106,11 +114,15 @@ class Worker:
         try:
             yield
         except BaseException:
-            self._returned.add(job_id)
-            self.wake()
+            self.leave(job_id)
             raise
         finally:
             self._held.discard(job_id)
+
+    def leave(self, job_id: str) -> None:
+        """Let whoever can do a job have it at once."""
+        self._returned.add(job_id)
+        self.wake()
 
     def listen(self, event_id: str, told: Told) -> None:
         """Call a function when this add's jobs are done or given up, by whomever."""
@@ -121,6 +133,7 @@ class Worker:
         """There may be something to do."""
         if self._closed or not self._do:
             return
+        self._unfit = None
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._news, self._tasks, self._tellings = loop, asyncio.Event(), set(), set()
@@ -130,22 +143,32 @@ class Worker:
         self._news.set()
 
     async def stay(self) -> None:
-        """Look for jobs until this is cancelled."""
+        """Look for jobs until this is cancelled.
+
+        Raises:
+            ModelMismatch: another model's vectors are in use than those that could be made here.
+        """
         self._stays += 1
         try:
             with self._bidden():
                 while not self._closed:
                     self.wake()
                     await asyncio.sleep(POLL)
+                    self._check_fit()
         finally:
             self._stays -= 1
 
     async def drain(self) -> None:
-        """Return when everything that can be done now was tried."""
+        """Return when everything that can be done now was tried; raises as `stay` does."""
         with self._bidden():
             while not self._closed and await self._untried():
                 self.wake()
                 await self._one_done(POLL / 10)
+                self._check_fit()
+
+    def _check_fit(self) -> None:
+        if self._unfit is not None:
+            raise self._unfit
 
     async def close(self, grace: float) -> None:
         """Finish what is in hand within so many seconds, and give the rest back."""
@@ -173,27 +196,40 @@ class Worker:
     # ---- the loop
 
     async def _run(self) -> None:
+        failures = 0
         try:
             while True:
-                self._news.clear()
-                await self._give_back(self._returned)
-                await self._tell_of_others()
-                claimed = await self._claim()
-                for job in claimed:
-                    self._start(job)
-                if not (claimed or self._tasks or self._news.is_set()) and await self._finished():
+                try:
+                    if await self._looked():
+                        return
+                except Closed:
                     return
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), POLL)
+                except Exception as error:  # noqa: BLE001  # the store cannot be had: it may come back
+                    failures += 1
+                    if failures == 1:
+                        log.warning("background work pauses: %s", type(error).__name__)
+                    await asyncio.sleep(min(POLL * failures, LONGEST_PAUSE))
+                else:
+                    failures = 0
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._news.wait(), POLL)
         except asyncio.CancelledError:
             if not self._closed:  # the loop ends, and nobody has closed us
                 await self._abandon()
             raise
-        except Exception as error:  # noqa: BLE001  # the store cannot be had: the next who wakes it tries again
-            log.warning("background work stopped: %s", type(error).__name__)
         finally:
             if asyncio.current_task() is self._runner:
                 self._runner = None
+
+    async def _looked(self) -> bool:
+        """Take what there is to do; whether nothing is left."""
+        self._news.clear()
+        await self._give_back(self._returned)
+        await self._tell_of_others()
+        claimed = await self._claim()
+        for job in claimed:
+            self._start(job)
+        return not (claimed or self._tasks or self._news.is_set()) and await self._finished()
 
     async def _abandon(self) -> None:
         """Let others have at once what is in hand."""
@@ -205,7 +241,7 @@ class Worker:
 
     async def _claim(self) -> list[Job]:
         free = self._at_once - len(self._tasks)
-        if free <= 0 or not (self._unasked or self._asked):
+        if free <= 0 or self._unfit or not (self._unasked or self._asked):
             return []
         now = self._clock()
         return await self._store.claim(
@@ -226,6 +262,11 @@ class Worker:
     async def _work(self, job: Job) -> None:
         try:
             await self._do[job.kind](job)
+        except ModelMismatch as mismatch:  # no attempt: it is others who can do it
+            self._returned.add(job.id)
+            if self._unfit is None:
+                self._unfit = mismatch
+                self._overtaken()
         except Exception as error:  # noqa: BLE001  # the job stays, with the reason
             reason = type(error).__name__
             log.warning("a job of the kind %s failed: %s", job.kind, reason)
@@ -242,7 +283,7 @@ class Worker:
         """Whether nothing is left that this worker could ever do."""
         if self._stays or self._listeners or self._news.is_set():
             return False
-        if not (self._unasked or self._asked):
+        if self._unfit or not (self._unasked or self._asked):
             return True
         left = await self._store.jobs(self._tenant, kinds=self.kinds, given_up=False, limit=1)
         return not left and not self._news.is_set()

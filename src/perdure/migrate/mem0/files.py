@@ -43,9 +43,15 @@ def database(path: Path, option: str) -> Generator[sqlite3.Connection]:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
             raise StoreBusy(f"{path} is being written to: stop mem0, or try again") from error
-        raise StoreDamaged(f"{path} cannot be read as mem0's: {error}") from error
+        raise _unreadable(path, error, option) from error
     except sqlite3.DatabaseError as error:
-        raise StoreDamaged(f"{path} cannot be read as mem0's: {error}") from error
+        raise _unreadable(path, error, option) from error
+
+
+def _unreadable(path: Path, error: Exception, option: str) -> StoreDamaged:
+    return StoreDamaged(
+        f"{path} cannot be read as mem0's ({error}): look at {option} in mem0's configuration"
+    )
 
 
 def existing(path: Path, option: str) -> Path:

@@ -13,6 +13,17 @@ from perdure.migrate.mem0.payloads import moment, plain
 from perdure.moments import micros
 
 OPTION: Final = "history_db_path"
+HINT: Final = f"{OPTION} (null takes over no history)"
+
+
+def told(config: Mapping[str, Any]) -> str:
+    """Where the history comes from, or why there is none; raises as `place` does."""
+    past = place(config)
+    if past is not None:
+        return str(past)
+    if OPTION in config:
+        return f"no history: {OPTION} names none"
+    return f"no history: there is no file {_own()}; name it in {OPTION} if it is elsewhere"
 
 
 def place(config: Mapping[str, Any]) -> Path | None:
@@ -23,9 +34,13 @@ def place(config: Mapping[str, Any]) -> Path | None:
     """
     if OPTION in config:
         named = config[OPTION]
-        return existing(Path(named).expanduser(), OPTION) if named and named != ":memory:" else None
-    own = Path(os.environ.get("MEM0_DIR") or Path.home() / ".mem0") / "history.db"
+        return existing(Path(named).expanduser(), HINT) if named and named != ":memory:" else None
+    own = _own()
     return own if own.is_file() else None
+
+
+def _own() -> Path:
+    return Path(os.environ.get("MEM0_DIR") or Path.home() / ".mem0") / "history.db"
 
 
 def rows(path: Path) -> Iterator[list[dict[str, Any]]]:
@@ -38,10 +53,10 @@ def rows(path: Path) -> Iterator[list[dict[str, Any]]]:
         StoreDamaged: it is no history of mem0's.
     """
     near: int | None = None
-    with database(path, OPTION) as connection:
+    with database(path, HINT) as connection:
         columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(history)")}
         if not {"memory_id", "event"} <= columns:
-            raise StoreDamaged(f"{path} has no history of mem0's: look at {OPTION}")
+            raise StoreDamaged(f"{path} has no history of mem0's: look at {HINT}")
         found = connection.execute("SELECT * FROM history ORDER BY rowid")
         names = [name for name, *_ in found.description]
         while page := found.fetchmany(PAGE):

@@ -9,6 +9,7 @@ from typing import Any
 from perdure.errors import ConfigurationError, MissingExtra, Unavailable
 from perdure.migrate.mem0.files import PAGE, in_thread
 from perdure.migrate.mem0.payloads import Point
+from perdure.options import ESCAPED, unclear
 
 
 def points(options: Mapping[str, Any]) -> AsyncIterator[list[Point]]:
@@ -31,8 +32,13 @@ def _pages(options: Mapping[str, Any], collection: str) -> Iterator[list[Point]]
         from psycopg.sql import SQL, Identifier
     except ImportError as error:
         raise MissingExtra("memories in pgvector need psycopg: pip install 'perdure[pgvector]'") from error
+    address = _address(options)
+    if "://" in address and unclear(address.partition("?")[0], ends="/"):
+        raise ConfigurationError(
+            f"the address of PostgreSQL in mem0's configuration cannot be told apart: {ESCAPED}"
+        )
     try:
-        with psycopg.connect(_address(options), **_more(options)) as connection:
+        with psycopg.connect(address, **_more(options)) as connection:
             connection.read_only = True
             with connection.cursor(name="memories") as cursor:
                 cursor.execute(SQL("SELECT id, payload FROM {}").format(Identifier(collection)))

@@ -11,7 +11,7 @@ from perdure.errors import ConfigurationError, StoreDamaged, Unavailable
 from perdure.migrate.mem0 import pickles
 from perdure.migrate.mem0.files import PAGE, database, in_thread
 from perdure.migrate.mem0.payloads import Point
-from perdure.migrate.mem0.web import server
+from perdure.migrate.mem0.web import checked, server
 
 PORT = 6333
 """Qdrant's own, where neither the URL nor `port` names one."""
@@ -41,7 +41,9 @@ def _url(options: Mapping[str, Any]) -> str | None:
         return None
     secure = options["https"] if options.get("https") is not None else bool(options.get("api_key"))
     url = str(options.get("url") or f"{host}:{port}")
-    parts = urlsplit(url if "://" in url else f"{'https' if secure else 'http'}://{url}")
+    url = url if "://" in url else f"{'https' if secure else 'http'}://{url}"
+    checked("Qdrant", url)
+    parts = urlsplit(url)
     place = parts.netloc if parts.port else f"{parts.netloc}:{PORT}"
     return f"{parts.scheme}://{place}{parts.path}".rstrip("/")
 
@@ -56,7 +58,9 @@ async def _scrolled(url: str, key: str | None, collection: str) -> AsyncIterator
                 held = answer["result"]
                 page = [Point(str(point["id"]), point.get("payload") or {}) for point in held["points"]]
             except (LookupError, TypeError, AttributeError) as error:
-                raise Unavailable(f"what answers at {url} is no Qdrant: look at the address") from error
+                raise Unavailable(
+                    f"what answers at {asked.place} is no Qdrant: look at the address"
+                ) from error
             yield page
             if held.get("next_page_offset") is None:
                 return

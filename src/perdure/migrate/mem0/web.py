@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from perdure.errors import ConfigurationError, Unavailable
+from perdure.options import ESCAPED, unclear
 
 if TYPE_CHECKING:
     import aiohttp
@@ -22,6 +24,8 @@ class Server:
         self._name = name
         self._url = url
         self._session = session
+        self.place = checked(name, url)
+        """For errors."""
 
     async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The JSON of an answer.
@@ -37,18 +41,40 @@ class Server:
                 method, f"{self._url}{path}", json=body, allow_redirects=False
             ) as answer:
                 if answer.status == 429 or answer.status >= 500:
-                    raise Unavailable(f"{self._name} at {self._url} fails ({answer.status}): try again later")
+                    raise Unavailable(
+                        f"{self._name} at {self.place} fails ({answer.status}): try again later"
+                    )
                 if answer.status != 200:
                     raise ConfigurationError(
-                        f"{self._name} at {self._url} refuses ({answer.status}): look at collection_name, "
+                        f"{self._name} at {self.place} refuses ({answer.status}): look at collection_name, "
                         "api_key and the address in mem0's configuration"
                     )
                 return await answer.json(content_type=None)
+        except aiohttp.InvalidURL:  # its words are the address
+            raise ConfigurationError(
+                f"the address of {self._name} in mem0's configuration cannot be read"
+            ) from None
         except (TimeoutError, aiohttp.ClientError, ValueError) as error:
             raise Unavailable(
-                f"{self._name} at {self._url} does not answer ({type(error).__name__}): "
+                f"{self._name} at {self.place} does not answer ({type(error).__name__}): "
                 "look at the address in mem0's configuration, or try again later"
             ) from error
+
+
+def checked(name: str, url: str) -> str:
+    """The address without who asks.
+
+    Raises:
+        ConfigurationError: it is none, or a password in it cannot be told from the rest.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # refuses one that is no number
+    except ValueError:  # its words repeat a part of the address
+        parts = None
+    if parts is None or unclear(url):
+        raise ConfigurationError(f"the address of {name} in mem0's configuration cannot be read: {ESCAPED}")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 @asynccontextmanager
@@ -61,6 +87,7 @@ async def server(name: str, url: str, headers: Mapping[str, str]) -> AsyncGenera
     """
     import aiohttp
 
+    checked(name, url)
     limits = aiohttp.ClientTimeout(total=SECONDS, sock_connect=10.0)
     async with aiohttp.ClientSession(headers=headers, timeout=limits, trust_env=True) as session:
         yield Server(name, url.rstrip("/"), session)

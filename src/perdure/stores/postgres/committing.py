@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias, cast
 
+from psycopg import Error
+
 from perdure.errors import Closed, ConfigurationError, Conflict, ModelMismatch, StoreBusy, Unavailable
 from perdure.load import Load
 from perdure.moments import micros
@@ -192,7 +194,7 @@ class Committer:
     async def _together(self, taken: Sequence[Waiting], *, thorough: bool) -> list[Outcome]:
         batches = [one.batch for one in taken]
         attempts = _Attempts(batches, taken[0].space, self._settings, thorough=thorough)
-        return await self._lane.persist(attempts.attempt)
+        return await self._lane.persist(attempts.attempt, in_doubt=attempts.in_doubt)
 
 
 def _settle(future: asyncio.Future[Committed], outcome: Outcome) -> None:
@@ -246,8 +248,17 @@ class _Attempts:
         self._sent = _Sent(
             outcomes, _written(known, self._batches, outcomes), _removed(self._batches, outcomes)
         )
-        await transaction.end(*sheet.statements())
+        try:
+            await transaction.end(*sheet.statements())
+        except Error:
+            if not transaction.in_doubt:
+                self._sent = None
+            raise
         return outcomes
+
+    def in_doubt(self) -> bool:
+        """Whether something was sent of which nobody knows if it was kept."""
+        return self._sent is not None
 
     async def _learn(self, transaction: Transaction) -> Known:
         """Take the locks, then look: whatever is seen after that stays as it is."""

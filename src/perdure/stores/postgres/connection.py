@@ -15,6 +15,8 @@ from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import StrDumperUnknown, TextBinaryLoader, TextLoader
 
+from perdure.stores.postgres import meanings
+
 Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
 Row: TypeAlias = tuple[Any, ...]
 
@@ -31,7 +33,8 @@ class Statement(NamedTuple):
     """Kept by the server for the next time; not for SQL that hardly comes twice."""
 
 
-BEGIN: Final = Statement("BEGIN")
+BEGIN: Final = Statement("BEGIN ISOLATION LEVEL READ COMMITTED")
+"""Said, since a database may have another one for its default: after a lock, what others have done is to be seen."""
 SNAPSHOT: Final = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 COMMIT: Final = Statement("COMMIT")
 _SETTINGS: Final = (
@@ -156,8 +159,8 @@ class Transaction:
 
     def __init__(self, connection: Connection, settings: Statement, *, begin: Statement = BEGIN) -> None:
         self.connection = connection
-        self.ending = False
-        """Whether the end was sent: when the connection is lost after that, nobody knows what became of it."""
+        self.in_doubt = False
+        """Whether the end was sent and not answered: when the connection is lost then, nobody knows what became of it."""
         self._head: tuple[Statement, ...] = (begin, settings)
 
     async def ask(self, *statements: Statement) -> list[list[Row]]:
@@ -168,8 +171,13 @@ class Transaction:
     async def end(self, *statements: Statement) -> list[list[Row]]:
         """The rows of each of the last statements, after which everything is durable."""
         head, self._head = self._head, ()
-        self.ending = True
-        found = await ask(self.connection, (*head, *statements, COMMIT))
+        self.in_doubt = True
+        try:
+            found = await ask(self.connection, (*head, *statements, COMMIT))
+        except Error as error:
+            self.in_doubt = meanings.is_lost(error)
+            raise
+        self.in_doubt = False
         return found[len(head) : -1]
 
     async def give_up(self) -> None:

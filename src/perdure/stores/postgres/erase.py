@@ -77,13 +77,22 @@ class Removed(NamedTuple):
 
 
 async def erase(
-    transaction: Transaction, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None
+    transaction: Transaction,
+    tenant: str,
+    memory_ids: Sequence[str],
+    *,
+    at: datetime,
+    reason: str | None,
+    alone: bool = False,
 ) -> Removed:
     """Empty all versions of these memories, the turns that they came from, and those turns' own memories.
 
     What stays: ids, times and the log, with one more line for each.
+
+    Args:
+        alone: these memories, and the turns with their ids, and nothing else.
     """
-    ids, shelves = await _locked(transaction, tenant, memory_ids)
+    ids, shelves = await _locked(transaction, tenant, memory_ids, alone=alone)
     [versions] = await transaction.ask(Statement(_VERSIONS, (tenant, array(ids))))
     held = {row[0] for row in versions}
     kept = [memory_id for memory_id in ids if memory_id in held]
@@ -100,13 +109,19 @@ async def erase(
 
 
 async def _locked(
-    transaction: Transaction, tenant: str, memory_ids: Sequence[str]
+    transaction: Transaction, tenant: str, memory_ids: Sequence[str], *, alone: bool
 ) -> tuple[list[str], dict[int, tuple[Partition, Shelf]]]:
     """The ids of all that is to go, and the partitions it is in, which nobody else changes from now on."""
-    ids = await _with_sources(transaction, tenant, memory_ids)
+
+    async def reached() -> list[str]:
+        return (
+            list(dict.fromkeys(memory_ids)) if alone else await _with_sources(transaction, tenant, memory_ids)
+        )
+
+    ids = await reached()
     while True:
         [rows] = await transaction.ask(Statement(_OWNERS, (tenant, tenant, array(ids), tenant, array(ids))))
-        now = await _with_sources(transaction, tenant, memory_ids)
+        now = await reached()
         if set(now) <= set(ids):
             shelves = {number: (Partition(tenant, owner), Shelf(number, seq)) for number, owner, seq in rows}
             return now, shelves

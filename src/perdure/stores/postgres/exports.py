@@ -12,7 +12,7 @@ from perdure.arguments import shown
 from perdure.errors import Conflict
 from perdure.ids import new_id
 from perdure.moments import micros
-from perdure.ports import Entry, Export, Job, Space
+from perdure.ports import Entry, Export, Job, Key, Space
 from perdure.stores import rows
 from perdure.stores.postgres import jobs, read, standing
 from perdure.stores.postgres.commit import KEEP_SEQ, RETIRE, entry_row
@@ -27,9 +27,9 @@ PAGE = 500
 async def pages(
     transaction: Transaction, tenant: str, partitions: Sequence[Partition] | None, *, with_entries: bool
 ) -> AsyncIterator[list[Export]]:
-    """Partition by partition: its turns, its log (each version before the change that began it), its jobs."""
+    """Partition by partition: its turns, its log (each version before the change that began it), its keys, its jobs."""
     held, owed, spaces = await transaction.ask(
-        Statement("SELECT id, owner FROM partitions WHERE tenant = %s ORDER BY owner", (tenant,)),
+        _partitions(tenant, partitions),
         jobs.listed(tenant),
         standing.SPACE,
     )
@@ -37,13 +37,22 @@ async def pages(
     space = standing.held(spaces[0]) if with_entries and spaces else None
     for number, owner in held:
         partition = Partition(tenant, owner)
-        if partitions is None or partition in partitions:
-            async for turns in _turns(transaction, partition, number):
-                yield [Export(partition, turn) for turn in turns]
-            async for log in _log(transaction, partition, number):
-                entries = await _entries(transaction, number, space.id, log) if space else {}
-                yield [Export(partition, record, entries.get(id(record))) for record in log]
-            yield [Export(partition, job) for job in waiting if job.partition == partition]
+        async for turns in _turns(transaction, partition, number):
+            yield [Export(partition, turn) for turn in turns]
+        async for log in _log(transaction, partition, number):
+            entries = await _entries(transaction, number, space.id, log) if space else {}
+            yield [Export(partition, record, entries.get(id(record))) for record in log]
+        async for keys in _keys(transaction, number):
+            yield [Export(partition, key) for key in keys]
+        yield [Export(partition, job) for job in waiting if job.partition == partition]
+
+
+def _partitions(tenant: str, partitions: Sequence[Partition] | None) -> Statement:
+    if partitions is None:
+        return Statement("SELECT id, owner FROM partitions WHERE tenant = %s ORDER BY owner", (tenant,))
+    owners = array(partition.owner for partition in partitions if partition.tenant == tenant)
+    sql = "SELECT id, owner FROM partitions WHERE tenant = %s AND owner = ANY(%s::text[]) ORDER BY owner"
+    return Statement(sql, (tenant, owners))
 
 
 async def _turns(transaction: Transaction, partition: Partition, number: int) -> AsyncIterator[list[Turn]]:
@@ -77,6 +86,17 @@ async def _log(
         yield [
             record for change in changes for record in (made.get(change.seq), change) if record is not None
         ]
+
+
+async def _keys(transaction: Transaction, number: int) -> AsyncIterator[list[Key]]:
+    last = ""
+    sql = f"SELECT {rows.KEY} FROM keys WHERE partition = %s AND key > %s ORDER BY key LIMIT %s"
+    while True:
+        [found] = await transaction.ask(Statement(sql, (number, last, PAGE)))
+        if not found:
+            return
+        yield list(map(rows.key, found))
+        last = found[-1][0]
 
 
 async def _entries(
@@ -129,6 +149,7 @@ class Version:
     ord: int
     place: int | None
     retired_at: int | None
+    erased_at: int | None
     partition: int
 
 
@@ -144,7 +165,7 @@ async def _known(transaction: Transaction, tenant: str, records: Sequence[Export
     turns = array(export.record.id for export in records if isinstance(export.record, Turn))
     memories = array({export.record.id for export in records if isinstance(export.record, Memory)})
     versions = (
-        "SELECT id, version, ord, place, retired_at, partition FROM memories "
+        "SELECT id, version, ord, place, retired_at, erased_at, partition FROM memories "
         "WHERE tenant = %s AND id = ANY(%s::text[]) ORDER BY version"
     )
     found, held = await transaction.ask(
@@ -181,7 +202,7 @@ class Restorer:
         self._begun: dict[tuple[str, int], _Line] = {}
         """The changes that began versions, not sent yet, by memory and moment."""
 
-    async def put(self, record: Turn | Memory | Change | Job, entry: Entry | None) -> bool:
+    async def put(self, record: Turn | Memory | Change | Key | Job, entry: Entry | None) -> bool:
         """Put a record in, if it is not known yet; row numbers are given anew, in the order of the records."""
         match record:
             case Turn():
@@ -190,6 +211,8 @@ class Restorer:
                 return await self._memory(record, entry)
             case Change():
                 return await self._change(record)
+            case Key():
+                return await self._key(record)
             case Job():
                 return await self._job(record)
 
@@ -230,7 +253,7 @@ class Restorer:
     async def _memory(self, memory: Memory, entry: Entry | None) -> bool:
         """A version that is not known, with a change that says as much as the version does.
 
-        The change that an export has of it comes next, perhaps in another call: until then it has no `write_id`.
+        No words come of a memory that was erased here. The change that an export has of it comes next, perhaps in another call: until then it has no `write_id`.
         """
         versions = self._known.versions.setdefault(memory.id, [])
         if any(held.partition != self._number for held in versions):
@@ -239,15 +262,17 @@ class Restorer:
             )
         if any(held.version >= memory.version for held in versions):
             return False
+        if memory.erased_at is None and any(held.erased_at is not None for held in versions):
+            return False
         self._seq += 1
         earlier = versions[-1] if versions else None
         place = earlier.place if earlier else self._seq if memory.kind == "turn" else None
         at, retired = micros(memory.recorded_at), rows.maybe_micros(memory.retired_at)
+        erased = rows.maybe_micros(memory.erased_at)
         scope = await self._scope(memory.scope)
         placed = replace(memory, ord=self._seq, place=place)
         self._sheet.put("memories", rows.memory_row(placed, self._number, scope))
-        if retired is not None or memory.erased_at is not None:
-            erased = rows.maybe_micros(memory.erased_at)
+        if retired is not None or erased is not None:
             self._sheet.run(_END, retired, erased, self._number, self._seq)
         if entry is not None and self._space and memory.erased_at is None:
             self._sheet.put("entries", entry_row(self._space, self._number, self._seq, entry))
@@ -257,7 +282,7 @@ class Restorer:
         if (before := self._begun.pop((memory.id, at), None)) is not None:
             self._sheet.put("changes", self._row(before))
         self._begun[memory.id, at] = line
-        versions.append(Version(memory.version, self._seq, place, retired, self._number))
+        versions.append(Version(memory.version, self._seq, place, retired, erased, self._number))
         return True
 
     def _end_earlier(self, earlier: Version, at: int) -> int | None:
@@ -306,6 +331,29 @@ class Restorer:
         self._sheet.put("changes", self._row(line.completed(change)))
         return True
 
+    async def _key(self, key: Key) -> bool:
+        """The key of a batch that is here.
+
+        - There is such a key: it stays, unless both pass and this one is later.
+        - Of what the batch did nothing is here, or something was erased: whoever guesses the words could prove them right.
+        """
+        find = f"SELECT {rows.KEY} FROM keys WHERE partition = %s AND key = %s"
+        held = await self._ask(find, self._number, key.key)
+        if held and not rows.outlasts(key, rows.key(held[0])):
+            return False
+        did = max(key.last - key.first + 1, 0)
+        trace = (
+            "SELECT min(d.seq), max(d.seq), max(m.erased_at) FROM (SELECT partition, seq FROM changes "
+            "WHERE partition = %s AND write_id = %s AND event <> 'REFINE' ORDER BY seq LIMIT %s) d "
+            "LEFT JOIN memories m ON m.partition = d.partition AND m.ord = d.seq"
+        )
+        [[first, last, erased]] = await self._ask(trace, self._number, key.batch, did)
+        if erased is not None or (did and first is None):
+            return False
+        place = (self._seq + 1, self._seq) if first is None else (first, last)
+        self._sheet.put("keys", (self._number, key.key, key.batch, micros(key.at), *place, key.passing))
+        return True
+
     async def _job(self, job: Job) -> bool:
         """Work that is still to be done here, which nobody has yet.
 
@@ -318,11 +366,11 @@ class Restorer:
         turns = [name for name in job.turns if name in there]
         known = (
             "SELECT 1 FROM jobs WHERE partition = %s AND (id = %s OR (kind = %s AND turns = %s)) "
-            "UNION ALL SELECT 1 FROM changes WHERE partition = %s AND write_id = %s "
-            "AND NOT (event = 'ADD' AND memory_id = ANY(%s::text[]))"
+            "UNION ALL SELECT 1 FROM changes c LEFT JOIN memories m ON m.partition = c.partition AND m.ord = c.made "
+            "WHERE c.partition = %s AND c.write_id = %s AND NOT (c.event = 'ADD' AND m.kind IS NOT DISTINCT FROM 'turn')"
         )
         mine, its = (self._number, job.id, job.kind, rows.to_json(turns)), (self._number, job.id)
-        if not turns or await self._ask(known, *mine, *its, array(job.turns)):
+        if not turns or await self._ask(known, *mine, *its):
             return False
         if len(turns) < len(job.turns):  # what a model said of the others goes with them
             job = replace(job, error=None, answer=None)

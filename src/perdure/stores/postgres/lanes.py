@@ -6,8 +6,8 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -114,12 +114,17 @@ class Lane:
         return self._open
 
     async def persist(
-        self, work: Callable[[Connection], Awaitable[T]], *, again: Callable[[], bool] = lambda: True
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        in_doubt: Callable[[], bool] = lambda: False,
+        repeatable: bool = True,
     ) -> T:
         """The result of `work`, which is done again when its connection ends or others are in its way.
 
         Args:
-            again: whether that is safe; asked after each failure.
+            in_doubt: whether nobody knows if it was done by what was tried so far.
+            repeatable: it may be done again even then.
 
         Raises:
             PerdureError: see `meanings`.
@@ -136,9 +141,11 @@ class Lane:
                     not passes
                     or attempt >= self.server.tries
                     or loop.time() + wait >= deadline
-                    or not again()
+                    or (in_doubt() and not repeatable)
                 ):
                     meaning = meanings.explained(error, self.server.place)
+                    if in_doubt():
+                        meaning = meanings.unanswered(self.server.place)
                     if meaning is error:
                         raise
                     raise meaning from error
@@ -154,25 +161,11 @@ class Lane:
             psycopg.Error: see `meanings`.
         """
         connection = await self._connection(seconds)
-        late = False
-
-        def end() -> None:
-            nonlocal late
-            late = True
-            cut(connection)
-
-        timer = asyncio.get_running_loop().call_later(seconds, end)
-        try:
-            return await work(connection)
-        except Error as error:
-            if late:
-                raise Unavailable(
-                    f"{self.server.place} gave no answer in time: try again later, or raise `timeout`"
-                ) from error
-            raise
-        finally:
-            await self._give_back(connection)
-            timer.cancel()
+        with in_time(connection, seconds, self.server.place):
+            try:
+                return await work(connection)
+            finally:
+                await self._give_back(connection)
 
     async def _connection(self, seconds: float) -> Connection:
         try:
@@ -191,6 +184,33 @@ class Lane:
             await connection.close()
         finally:
             await self.pool.putconn(connection)
+
+
+@contextmanager
+def in_time(connection: Connection, seconds: float, place: str) -> Iterator[None]:
+    """End a connection after so many seconds, whoever waits for an answer on it.
+
+    Raises:
+        Unavailable: somebody did.
+    """
+    late = False
+
+    def end() -> None:
+        nonlocal late
+        late = True
+        cut(connection)
+
+    timer = asyncio.get_running_loop().call_later(seconds, end)
+    try:
+        yield
+    except Error as error:
+        if late:
+            raise Unavailable(
+                f"{place} gave no answer in time: try again later, or raise `timeout`"
+            ) from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def pause(attempt: int) -> float:

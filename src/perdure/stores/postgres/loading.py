@@ -31,6 +31,11 @@ class Wanted(NamedTuple):
     with_vectors: bool
     space: Space | None
 
+    @property
+    def place(self) -> Statement:
+        """Asks how far the partition has come, and which change stands at `since`."""
+        return standing.places([self.partition], since=self.since)
+
 
 async def load(connection: Connection, settings: Settings, wanted: Wanted) -> Delta:
     """What came after `since`; with `known_at`, all rows that were current then.
@@ -39,7 +44,7 @@ async def load(connection: Connection, settings: Settings, wanted: Wanted) -> De
         ModelMismatch: the store has switched to another space.
     """
     head = settings.for_(wanted.partition.tenant)
-    where = standing.places([wanted.partition])
+    where = wanted.place
     while True:
         [[row]] = await snapshot(connection, head, where)
         place = standing.place(row)
@@ -47,7 +52,7 @@ async def load(connection: Connection, settings: Settings, wanted: Wanted) -> De
         if not place.number:
             return Delta(stand=place.stand, dead=() if wanted.known_at else _all_before(place, wanted.since))
         if wanted.known_at is None and wanted.since == place.stand.head:
-            return Delta(stand=place.stand)
+            return Delta(stand=place.stand, before=place.before)
         few = wanted.known_at is None and wanted.since and place.stand.head - wanted.since <= read.PAGE
         read_ = _news if few else _pages
         delta = await read_(connection, head, wanted, _Shelf(place.number, space))
@@ -96,12 +101,11 @@ async def _pages(connection: Connection, head: Statement, wanted: Wanted, shelf:
 
 def _about(wanted: Wanted, shelf: _Shelf, *, until: int) -> list[Statement]:
     """How far it has come, and what became up to `until` of the rows that the index holds, if it holds any."""
-    where = standing.places([wanted.partition])
     if wanted.known_at is not None or not wanted.since:
-        return [where]
+        return [wanted.place]
     since = wanted.since
     return [
-        where,
+        wanted.place,
         read.refined(shelf.space, shelf.number, since=since, until=until, with_vectors=wanted.with_vectors),
         read.ended(shelf.number, since=since, until=until),
     ]
@@ -116,7 +120,9 @@ def _delta(
     refined, ended = held or ((), ())
     dead = _all_before(place, wanted.since) or [ord_ for [ord_] in ended]
     rows = read.entry_rows([*refined, *new])
-    return Delta(stand=place.stand, rows=rows, dead=dead if wanted.known_at is None else ())
+    return Delta(
+        stand=place.stand, rows=rows, dead=dead if wanted.known_at is None else (), before=place.before
+    )
 
 
 def _all_before(place: Place, since: int) -> range:

@@ -87,6 +87,14 @@ def unreachable(error: BaseException, place: str) -> Unavailable:
     return Unavailable(f"{place} cannot be reached ({_first_line(error)}): is it running? Try again later")
 
 
+def unanswered(place: str) -> Unavailable:
+    """What to say when a change was sent, and there is no way to learn whether it was kept."""
+    return Unavailable(
+        f"{place} was lost before it answered: whether this change was kept is not known. An add that had an "
+        "`idempotency_key` may be repeated with it, and is stored once; else look first"
+    )
+
+
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return (

@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from perdure.errors import ConfigurationError, NewerSchema, NotAStore, StoreError
+from perdure.errors import ConfigurationError, NewerSchema, NotAStore, StoreError, StoreUnwritable
 from perdure.stores.postgres.connection import Connection, Settings, Statement, Transaction, quoted
 from perdure.threads import Threads
 
@@ -15,7 +15,8 @@ OLDEST: Final = 14
 
 _FOUND: Final = Statement(
     "SELECT to_regclass('meta') IS NOT NULL, (SELECT count(*) FROM pg_class c JOIN pg_namespace n "
-    "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm'))"
+    "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm')), "
+    "(SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %s)"
 )
 _VERSION: Final = Statement("SELECT value FROM meta WHERE key = 'schema'")
 _STORE: Final = Statement("SELECT to_regclass('spaces') IS NOT NULL AND to_regclass('changes') IS NOT NULL")
@@ -42,6 +43,7 @@ async def upgrade(connection: Connection, settings: Settings, place: str) -> Non
         ConfigurationError: the server is too old, or its texts are not UTF-8.
         NotAStore: other tables are there.
         NewerSchema: it is a store of a newer Perdure.
+        StoreUnwritable: the role may not look.
     """
     await _check_server(connection, place)
     await _read_scripts()
@@ -106,9 +108,11 @@ async def _version(connection: Connection, settings: Settings, place: str) -> in
 
 async def _identified(transaction: Transaction, settings: Settings, place: str) -> int:
     """The schema's version; 0 when there is nothing yet."""
-    [[[is_there, tables]]] = await transaction.ask(_FOUND._replace(values=(settings.schema,)))
+    [[[is_there, tables, usable]]] = await transaction.ask(_FOUND._replace(values=(settings.schema,) * 2))
     if not tables:
         return 0
+    if not usable:
+        raise StoreUnwritable(f"{place}: this role may not use the schema: GRANT it what it needs")
     [[[is_ours]]] = await transaction.ask(_STORE)
     if not (is_there and is_ours):
         raise NotAStore(f"{place} holds other tables: name another `schema` for the store")

@@ -7,8 +7,8 @@ from typing import Final
 
 from perdure.ports import Entry, Space
 from perdure.stores.postgres import standing
-from perdure.stores.postgres.commit import PUT_ENTRY, entry_row
-from perdure.stores.postgres.connection import Settings, Statement, Transaction
+from perdure.stores.postgres.commit import PUT_ENTRY
+from perdure.stores.postgres.connection import Settings, Statement, Transaction, array
 from perdure.stores.postgres.read import MEMORY, memories
 from perdure.stores.spaces import fits, mismatch
 from perdure.types import Memory, Partition
@@ -18,6 +18,11 @@ _MISSING: Final = (
     "LEFT JOIN entries e ON e.space = %s AND e.partition = m.partition AND e.ord = m.ord "
     "WHERE m.erased_at IS NULL "  # retired ones as well: `known_at` asks for them
     "AND (e.ord IS NULL OR (%s AND length(e.vectors) = 0))"
+)
+_BEHIND: Final = (
+    "AND (m.partition, m.ord) > "
+    "(coalesce((SELECT id FROM partitions WHERE tenant = %s AND owner = %s), 0), %s) "
+    "ORDER BY m.partition, m.ord LIMIT %s"
 )
 _NUMBER: Final = (
     "SELECT id FROM spaces WHERE analyzer = %s AND model IS NOT DISTINCT FROM %s::text AND dimensions = %s "
@@ -60,11 +65,15 @@ async def adopt(transaction: Transaction, settings: Settings, asked: Space) -> N
         raise mismatch(held.space, asked)
 
 
-async def missing(transaction: Transaction, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
-    """Versions without an entry in `space`, or without vectors when it has a model."""
+async def missing(
+    transaction: Transaction, space: Space, *, limit: int, after: tuple[Partition, int] | None
+) -> list[tuple[Partition, Memory]]:
+    """Versions without an entry in `space`, or without vectors when it has a model, by partition and `ord`."""
     number = await _number(transaction, space)
+    partition, ord_ = after or (Partition("", ""), 0)
     asked = Statement(
-        f"SELECT p.tenant, p.owner, {MEMORY} {_MISSING} LIMIT %s", (number, space.model is not None, limit)
+        f"SELECT p.tenant, p.owner, {MEMORY} {_MISSING} {_BEHIND}",
+        (number, space.model is not None, *partition, ord_, limit),
     )
     [found] = await transaction.ask(asked)
     return [(Partition(*row[:2]), memory) for row in found for memory in memories([row[2:]], row[0])]
@@ -82,18 +91,24 @@ async def prepare(
     number = await _number(transaction, space) or await _made(transaction, space)
     if held and held[0][0] == number:
         await transaction.ask(_BEGIN_GENERATION)
-    statements = []
-    for partition, ord_, entry in entries:
-        _, _, _, *values = entry_row(number, 0, ord_, entry)
-        statements.append(Statement(_PREPARE, (number, *values, *partition, ord_)))
-    await transaction.ask(*statements)
+    placed = [(*partition, ord_, entry.flags) for partition, ord_, entry in entries]
+    held = [(e.speaker_words, e.date_words, e.words, e.vectors) for _, _, e in entries]
+    columns = [
+        *zip(*placed, strict=True),
+        *([f"\\x{one.hex()}" for one in some] for some in zip(*held, strict=True)),
+    ]
+    if columns:
+        await transaction.ask(Statement(_PREPARE, (number, *map(array, columns))))
 
 
 _PREPARE: Final = PUT_ENTRY.replace(
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ",
-    "SELECT %s, m.partition, m.ord, %s, %s, %s, %s, %s, m.tenant FROM partitions p "
-    "JOIN memories m ON m.partition = p.id "
-    "WHERE p.tenant = %s AND p.owner = %s AND m.ord = %s AND m.erased_at IS NULL ",
+    "SELECT %s, m.partition, m.ord, w.flags, w.speaker_words, w.date_words, w.words, w.vectors, m.tenant "
+    "FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], "
+    "%s::bytea[], %s::bytea[], %s::bytea[], %s::bytea[]) "
+    "w (tenant, owner, ord, flags, speaker_words, date_words, words, vectors) "
+    "JOIN partitions p ON p.tenant = w.tenant AND p.owner = w.owner "
+    "JOIN memories m ON m.partition = p.id AND m.ord = w.ord AND m.erased_at IS NULL ",
 )
 
 

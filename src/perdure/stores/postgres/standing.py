@@ -13,13 +13,20 @@ from perdure.types import Partition
 _PLACES: Final = (
     "SELECT (SELECT value FROM meta WHERE key = 'generation'), (SELECT value FROM meta WHERE key = 'erased'), "
     "(SELECT value FROM meta WHERE key = 'floor'), s.id, s.analyzer, s.model, s.dimensions, "
-    "p.id, p.start, p.seq, c.write_id, c.at, (SELECT max(t.ord) FROM turns t WHERE t.partition = p.id) "
+    "p.id, p.start, p.seq, c.write_id, c.at, (SELECT max(t.ord) FROM turns t WHERE t.partition = p.id), "
+    "b.write_id, b.at "
     "FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY w (tenant, owner, n) "
     "LEFT JOIN spaces s ON s.active "
     "LEFT JOIN partitions p ON p.tenant = w.tenant AND p.owner = w.owner "
-    "LEFT JOIN changes c ON c.partition = p.id AND c.seq = p.seq ORDER BY w.n"
+    "LEFT JOIN changes c ON c.partition = p.id AND c.seq = p.seq "
+    "LEFT JOIN changes b ON b.partition = p.id AND b.seq = %s ORDER BY w.n"
 )
 SPACE: Final = Statement("SELECT id, analyzer, model, dimensions FROM spaces WHERE active")
+SERVER: Final = Statement(
+    "SELECT extract(epoch FROM pg_postmaster_start_time())::text, oid::text FROM pg_database "
+    "WHERE datname = current_database()"
+)
+"""When the server was started, to the microsecond, and the number of the database."""
 IDENTITY: Final = Statement("SELECT value FROM meta WHERE key = 'identity'")
 
 
@@ -32,15 +39,18 @@ class Place(NamedTuple):
     stand: Stand
     space: Held | None
     """The one in use."""
+    before: str = ""
+    """`Stand.change` of the change that was asked for."""
 
     def fitting(self, asked: Space | None) -> int:
         """The number of the space in use; raises as `fitting` does."""
         return fitting(self.space, asked)
 
 
-def places(partitions: Sequence[Partition]) -> Statement:
-    """Where these partitions are, in their order."""
-    return Statement(_PLACES, (array(p.tenant for p in partitions), array(p.owner for p in partitions)))
+def places(partitions: Sequence[Partition], *, since: int = 0) -> Statement:
+    """Where these partitions are, in their order, and which change stands at `since`."""
+    names = (array(p.tenant for p in partitions), array(p.owner for p in partitions))
+    return Statement(_PLACES, (*names, since))
 
 
 def place(row: Row) -> Place:
@@ -49,13 +59,15 @@ def place(row: Row) -> Place:
     The token is of the last change and the last turn: a backup that was put back, or a copy of the database, goes on
     with the same sequence and other changes; and a turn that is imported is no step of the sequence.
     """
-    generation, erasures, floor, *space, number, start, head, write, at, turn = row
+    generation, erasures, floor, *space, number, start, head, write, at, turn, write_before, at_before = row
     stand = Stand(head=floor, generation=generation, erasures=erasures)
     if number is None:
         return Place(0, floor, stand, held(space))
-    token = f"{write}/{at}/{turn}"
-    stand = Stand(head=head, generation=generation, token=token, erasures=erasures)
-    return Place(number, start, stand, held(space))
+    change = f"{write}/{at}"
+    token = f"{change}/{turn}"
+    stand = Stand(head=head, generation=generation, token=token, change=change, erasures=erasures)
+    before = "" if at_before is None else f"{write_before}/{at_before}"
+    return Place(number, start, stand, held(space), before)
 
 
 def held(row: Sequence[object]) -> Held | None:

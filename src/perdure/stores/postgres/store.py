@@ -11,8 +11,7 @@ from functools import cached_property, partial
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from psycopg import Error, ProgrammingError
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg import Error
 from pydantic import SecretStr
 
 from perdure.errors import Closed, StoreUnwritable, Unavailable
@@ -40,6 +39,7 @@ from perdure.stores.postgres import (
     erase,
     exports,
     jobs,
+    link,
     meanings,
     read,
     spaces,
@@ -57,7 +57,7 @@ from perdure.stores.postgres.connection import (
     scroll,
     snapshot,
 )
-from perdure.stores.postgres.lanes import Lane, Lanes, Server
+from perdure.stores.postgres.lanes import Lane, Lanes, Server, in_time
 from perdure.stores.postgres.loading import Wanted, load
 from perdure.stores.postgres.migrations import examine, upgrade
 from perdure.stores.traces import Traces
@@ -127,17 +127,15 @@ class PostgresStore:
         if not 0 < len(self.schema.encode()) <= LONGEST_NAME or "\x00" in self.schema:
             raise ValueError(f"schema has to be a name of at most {LONGEST_NAME} bytes")
         hide(self, "password")
-        try:
-            self._conninfo()
-        except ProgrammingError:
-            raise ValueError("url is none of PostgreSQL's: postgresql://user@host:5432/dbname") from None
+        self._conninfo()
 
     async def open(self, space: Space | None) -> None:
         """Create or upgrade the schema, check it, adopt or check the space; if it is only read, look at it."""
         self._use.space = space
         connection = await self._server.connect()
         try:
-            await (self._examine if self.read_only else self._prepare)(connection, space)
+            with in_time(connection, self.timeout, self._server.place):
+                await (self._examine if self.read_only else self._prepare)(connection, space)
         except Error as error:
             raise meanings.explained(error, self._server.place) from error
         finally:
@@ -150,7 +148,10 @@ class PostgresStore:
             transaction = Transaction(connection, self._settings.for_(None))
             await spaces.adopt(transaction, self._settings, space)
             await transaction.end()
-        done = await erase.vacuum(connection, self._settings)  # what one that was cut off has left
+        try:
+            done = await erase.vacuum(connection, self._settings)  # what one that was cut off has left
+        except Error:  # it takes too long now: it comes after later writes
+            done = False
         self._use.traces.tried(done=done)
 
     async def _examine(self, connection: Connection, space: Space | None) -> None:
@@ -295,6 +296,17 @@ class PostgresStore:
         done = await self._vacuum()
         return Erased(removed=removed.rows, log_truncated=done, partitions=removed.partitions)
 
+    async def erase_alone(
+        self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
+    ) -> None:
+        """Remove the words of exactly these, and the dead rows that held them."""
+        await self._write(
+            tenant,
+            lambda t: erase.erase(t, tenant, memory_ids, at=at, reason=reason, alone=True),
+            repeatable=False,
+        )
+        await self._vacuum()
+
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, and the dead rows that held it."""
         await self._write(None, lambda t: erase.reset(t, self._settings, tenant), alone=True)
@@ -305,6 +317,11 @@ class PostgresStore:
         [sizes], space = await self._ask(tenant, read.sizes(tenant), standing.SPACE)
         held = standing.held(space[0]) if space else None
         return read.stats(sizes, None if held is None else held.space)
+
+    async def place(self) -> str:
+        """Which schema of which database of which server: by when that was started, as it has many addresses."""
+        [[[server, database]]] = await self._ask(None, standing.SERVER)
+        return f"postgres:{server}:{database}:{self.schema}"
 
     async def tenants(self) -> list[str]:
         """All that have anything here."""
@@ -320,7 +337,12 @@ class PostgresStore:
         patient = replace(self._settings, idle_timeout=0)
         try:
             transaction = Transaction(connection, patient.for_(tenant), begin=SNAPSHOT)
-            async for page in exports.pages(transaction, tenant, partitions, with_entries=with_entries):
+            pages = exports.pages(transaction, tenant, partitions, with_entries=with_entries)
+            while True:
+                with in_time(connection, self.timeout, self._server.place):
+                    page = await anext(pages, None)
+                if page is None:
+                    break
                 for record in page:
                     yield record
         except Error as error:
@@ -428,9 +450,11 @@ class PostgresStore:
         if held > max_bytes:
             await self._write(None, lambda t: vectors.make_room(t, max_bytes))
 
-    async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
+    async def missing(
+        self, space: Space, *, limit: int, after: tuple[Partition, int] | None = None
+    ) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet."""
-        return await self._write(None, lambda t: spaces.missing(t, space, limit=limit))
+        return await self._write(None, lambda t: spaces.missing(t, space, limit=limit, after=after))
 
     async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None:
         """Store entries in a space that need not be in use."""
@@ -476,18 +500,17 @@ class PostgresStore:
         """
         self._check_writable()
         settings = self._settings.for_(tenant, writes=not alone)
-        sent = False
+        tried: list[Transaction] = []
 
         async def attempt(connection: Connection) -> T:
-            nonlocal sent
-            transaction = Transaction(connection, settings)
-            result = await work(transaction)
-            sent = True
-            await transaction.end()
-            sent = False
+            tried.append(Transaction(connection, settings))
+            result = await work(tried[-1])
+            await tried[-1].end()
             return result
 
-        result = await (await self._lane()).persist(attempt, again=lambda: repeatable or not sent)
+        result = await (await self._lane()).persist(
+            attempt, in_doubt=lambda: any(one.in_doubt for one in tried), repeatable=repeatable
+        )
         await self._after_write()
         return result
 
@@ -523,15 +546,13 @@ class PostgresStore:
     def _conninfo(self) -> str:
         given = {"host": self.host, "port": self.port, "user": self.user, "dbname": self.dbname}
         secret = None if self.password is None else self.password.get_secret_value()
-        return make_conninfo(self.url, **given, password=secret)
+        return link.conninfo(self.url, **given, password=secret)
 
     @cached_property
     def _server(self) -> Server:
         conninfo = self._conninfo()
-        known = conninfo_to_dict(conninfo)
-        host, port, dbname = (known.get(name) for name in ("host", "port", "dbname"))
         return Server(
-            place=f"the PostgreSQL store {dbname or '?'}.{self.schema} at {host or 'the local socket'}:{port or 5432}",
+            place=link.place(conninfo, self.schema),
             conninfo=conninfo,
             least=self.min_connections,
             most=self.max_connections,

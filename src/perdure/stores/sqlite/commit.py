@@ -31,6 +31,7 @@ PUT_CHANGE: Final = (
     "INSERT INTO changes (partition, seq, memory_id, event, old, new, at, write_id, actor, reason) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+PUT_KEY: Final = "INSERT OR REPLACE INTO keys (partition, key, batch, at, first, last, passing) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 def commit(connection: sqlite3.Connection, batch: Batch, space: Space | None) -> Committed:
@@ -55,11 +56,8 @@ def commit(connection: sqlite3.Connection, batch: Batch, space: Space | None) ->
     jobs.put(connection, batch.jobs, shelf.id)
     jobs.remove(connection, batch.done, shelf.id)
     if batch.key is not None:
-        connection.execute(
-            "INSERT OR REPLACE INTO keys (partition, key, batch, at, first, last, passing) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (shelf.id, batch.key, batch.id, micros(batch.at), first, shelf.seq, batch.key_since is not None),
-        )
+        row = (shelf.id, batch.key, batch.id, micros(batch.at), first, shelf.seq, batch.key_since is not None)
+        connection.execute(PUT_KEY, row)
     if batch.key_since is not None:
         _forget_passed_keys(connection, micros(batch.key_since) - DAY)
     return Committed(

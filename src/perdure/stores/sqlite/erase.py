@@ -40,13 +40,17 @@ def erase(
     *,
     at: datetime,
     reason: str | None,
+    alone: bool = False,
 ) -> Removed:
     """Empty all versions of these memories, the turns that they came from, and those turns' own memories.
 
     What stays: ids, times and the log, with one more line for each.
+
+    Args:
+        alone: these memories, and the turns with their ids, and nothing else.
     """
     removed: dict[str, int] = dict.fromkeys(("memories", "turns", "entries", "changes", "keys", "jobs"), 0)
-    ids = _with_sources(connection, tenant, memory_ids)
+    ids = list(dict.fromkeys(memory_ids)) if alone else _with_sources(connection, tenant, memory_ids)
     shelves: dict[int, Shelf] = {}
     erased: dict[int, list[str]] = {}
     for memory_id in ids:

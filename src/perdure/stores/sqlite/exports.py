@@ -13,9 +13,9 @@ from perdure.arguments import shown
 from perdure.errors import Conflict
 from perdure.ids import new_id
 from perdure.moments import micros
-from perdure.ports import Entry, Export, Job, Space
+from perdure.ports import Entry, Export, Job, Key, Space
 from perdure.stores.sqlite import jobs, read, rows, spaces
-from perdure.stores.sqlite.commit import PUT_CHANGE, PUT_MEMORY, PUT_TURN, Shelf, put_entries
+from perdure.stores.sqlite.commit import PUT_CHANGE, PUT_KEY, PUT_MEMORY, PUT_TURN, Shelf, put_entries
 from perdure.types import Change, Memory, Partition, Turn
 
 PAGE: Final = 500
@@ -28,21 +28,25 @@ def pages(
     *,
     with_entries: bool,
 ) -> Iterator[list[Export]]:
-    """Partition by partition: its turns, its log (each version before the change that began it), its jobs."""
+    """Partition by partition: its turns, its log (each version before the change that began it), its keys, its jobs."""
     held_space = spaces.active(connection) if with_entries else None
     owed = jobs.listed(connection, tenant, ids=None, limit=None)
+    owners = None if partitions is None else rows.to_json([p.owner for p in partitions if p.tenant == tenant])
     held = connection.execute(
-        "SELECT id, tenant, owner FROM partitions WHERE tenant = ? ORDER BY owner", (tenant,)
+        "SELECT id, tenant, owner FROM partitions WHERE tenant = ?1 "
+        "AND (?2 IS NULL OR owner IN (SELECT value FROM json_each(?2))) ORDER BY owner",
+        (tenant, owners),
     ).fetchall()
     for number, *names in held:
         partition = Partition(*names)
-        if partitions is None or partition in partitions:
-            for page in _turns(connection, number):
-                yield [Export(partition, turn) for turn in page]
-            for log in _log(connection, number):
-                entries = _entries(connection, number, held_space.id, log) if held_space else {}
-                yield [Export(partition, record, entries.get(id(record))) for record in log]
-            yield [Export(partition, job) for job in owed if job.partition == partition]
+        for page in _turns(connection, number):
+            yield [Export(partition, turn) for turn in page]
+        for log in _log(connection, number):
+            entries = _entries(connection, number, held_space.id, log) if held_space else {}
+            yield [Export(partition, record, entries.get(id(record))) for record in log]
+        for keys in _keys(connection, number):
+            yield [Export(partition, key) for key in keys]
+        yield [Export(partition, job) for job in owed if job.partition == partition]
 
 
 def _turns(connection: sqlite3.Connection, partition: int) -> Iterator[list[Turn]]:
@@ -69,6 +73,12 @@ def _log(connection: sqlite3.Connection, number: int) -> Iterator[list[Memory | 
         yield [
             record for change in changes for record in (made.get(change.seq), change) if record is not None
         ]
+
+
+def _keys(connection: sqlite3.Connection, number: int) -> Iterator[list[Key]]:
+    found = connection.execute(f"SELECT {rows.KEY} FROM keys WHERE partition = ? ORDER BY key", (number,))
+    while page := found.fetchmany(PAGE):
+        yield list(map(rows.key, page))
 
 
 def _entries(
@@ -117,6 +127,8 @@ def restore(
                 new += _restore_memory(shelves[partition], record, entry, space_id)
             case Change():
                 new += _restore_change(shelves[partition], record)
+            case Key():
+                new += _restore_key(shelves[partition], record)
             case Job():
                 new += _restore_job(shelves[partition], record)
     for shelf in shelves.values():
@@ -135,10 +147,11 @@ def _restore_turn(shelf: Shelf, turn: Turn) -> bool:
 def _restore_memory(shelf: Shelf, memory: Memory, entry: Entry | None, space: int) -> bool:
     """A version that is not known, with a change that says as much as the version does.
 
-    The change that an export has of it comes next, perhaps in another call: until then it has no `write_id`.
+    No words come of a memory that was erased here. The change that an export has of it comes next, perhaps in another call: until then it has no `write_id`.
     """
     versions = shelf.connection.execute(
-        "SELECT version, ord, place, retired_at, partition FROM memories m JOIN partitions p ON p.id = m.partition "
+        "SELECT version, ord, place, retired_at, erased_at, partition "
+        "FROM memories m JOIN partitions p ON p.id = m.partition "
         "WHERE m.id = ? AND p.tenant = ? ORDER BY version",
         (memory.id, shelf.partition.tenant),
     ).fetchall()
@@ -147,6 +160,8 @@ def _restore_memory(shelf: Shelf, memory: Memory, entry: Entry | None, space: in
             f"the memory {shown(memory.id)} belongs to somebody else here: nothing of this page was taken in"
         )
     if any(version >= memory.version for version, *_ in versions):
+        return False
+    if memory.erased_at is None and any(erased_at is not None for *_, erased_at, _ in versions):
         return False
     shelf.seq += 1
     place = versions[-1][2] if versions else shelf.seq if memory.kind == "turn" else None
@@ -209,6 +224,31 @@ def _restore_change(shelf: Shelf, change: Change) -> bool:
     return True
 
 
+def _restore_key(shelf: Shelf, key: Key) -> bool:
+    """The key of a batch that is here.
+
+    - There is such a key: it stays, unless both pass and this one is later.
+    - Of what the batch did nothing is here, or something was erased: whoever guesses the words could prove them right.
+    """
+    find = f"SELECT {rows.KEY} FROM keys WHERE partition = ? AND key = ?"
+    held = shelf.connection.execute(find, (shelf.id, key.key)).fetchone()
+    if held is not None and not rows.outlasts(key, rows.key(held)):
+        return False
+    did = max(key.last - key.first + 1, 0)
+    first, last, erased = shelf.connection.execute(
+        "SELECT min(d.seq), max(d.seq), max(m.erased_at) FROM (SELECT seq FROM changes "
+        "WHERE partition = ?1 AND write_id = ?2 AND event <> 'REFINE' ORDER BY seq LIMIT ?3) d "
+        "LEFT JOIN memories m ON m.partition = ?1 AND m.ord = d.seq",
+        (shelf.id, key.batch, did),
+    ).fetchone()
+    if erased is not None or (did and first is None):
+        return False
+    place = (shelf.seq + 1, shelf.seq) if first is None else (first, last)
+    row = (shelf.id, key.key, key.batch, micros(key.at), *place, key.passing)
+    shelf.connection.execute(PUT_KEY, row)
+    return True
+
+
 def _restore_job(shelf: Shelf, job: Job) -> bool:
     """Work that is still to be done here, which nobody has yet.
 
@@ -220,9 +260,9 @@ def _restore_job(shelf: Shelf, job: Job) -> bool:
     here = rows.to_json(turns)
     known = shelf.connection.execute(
         "SELECT 1 FROM jobs WHERE partition = ? AND (id = ? OR (kind, turns) = (?, ?)) "
-        "UNION ALL SELECT 1 FROM changes WHERE partition = ? AND write_id = ? "
-        "AND NOT (event = 'ADD' AND memory_id IN (SELECT value FROM json_each(?)))",
-        (shelf.id, job.id, job.kind, here, shelf.id, job.id, rows.to_json(list(job.turns))),
+        "UNION ALL SELECT 1 FROM changes c LEFT JOIN memories m ON m.partition = c.partition AND m.ord = c.new "
+        "WHERE c.partition = ? AND c.write_id = ? AND NOT (c.event = 'ADD' AND m.kind IS 'turn')",
+        (shelf.id, job.id, job.kind, here, shelf.id, job.id),
     ).fetchone()
     if known or not turns:
         return False

@@ -21,33 +21,35 @@ _COUNTERS: Final = (
 
 
 class Mark(NamedTuple):
-    """Of what was read: which partition, and up to which change of all."""
+    """Of what was read: which partition, up to which change of all, and what concerned all; see `Look`."""
 
     partition: Partition
     stamp: int
+    whole: tuple[int, ...]
 
 
 class Look(NamedTuple):
     """What has changed since an earlier look, read in one snapshot."""
 
     stamp: int
-    whole: tuple[int, int]
-    """Differs when something happened that concerns all partitions: entries made again, a tenant removed. That counts
-    as a change, and is no partition's."""
+    whole: tuple[int, ...]
+    """Differs when something happened that concerns all partitions: entries made again, a tenant removed, or a backup
+    put back into the file, by which SQLite counts its schema on. That counts as a change, and is no partition's."""
     changed: dict[Partition, int] | None
     """Partitions by when they changed last; None: more than can be named."""
 
 
 def look(connection: sqlite3.Connection, since: int) -> Look:
     """What has changed after this stamp."""
-    stamp, *whole = connection.execute(_COUNTERS).fetchone()
+    stamp, *counters = connection.execute(_COUNTERS).fetchone()
+    whole = (*counters, *connection.execute("PRAGMA schema_version").fetchone())
     if stamp == since:
-        return Look(stamp, (whole[0], whole[1]), {})
+        return Look(stamp, whole, {})
     rows = connection.execute(
         "SELECT tenant, owner, stamp FROM partitions WHERE stamp > ? LIMIT ?", (since, MOST_NEWS + 1)
     ).fetchall()
     changed = {Partition(tenant, owner): at for tenant, owner, at in rows}
-    return Look(stamp, (whole[0], whole[1]), changed if len(changed) <= MOST_NEWS else None)
+    return Look(stamp, whole, changed if len(changed) <= MOST_NEWS else None)
 
 
 @dataclass(slots=True)
@@ -57,15 +59,17 @@ class News:
     version: Version | None = None
     """Of the data when the newest look was begun; nothing is missing up to it."""
     stamp: int = 0
-    whole: tuple[int, int] | None = None
+    whole: tuple[int, ...] | None = None
     _floor: int = 0
     """Whatever was read before this stamp counts as changed."""
     _changed: dict[Partition, int] = field(default_factory=dict)
 
     def take(self, version: Version | None, told: Look) -> None:
         """Take in a look that was begun at this version."""
-        every = told.changed is None or told.whole != self.whole or len(self._changed) > MOST_KEPT
-        if every:
+        if told.whole != self.whole:  # the stamps may have gone back
+            self._floor = self.stamp = told.stamp
+            self._changed.clear()
+        elif told.changed is None or len(self._changed) > MOST_KEPT:
             self._floor = max(self._floor, told.stamp)
             self._changed.clear()
         for partition, stamp in (told.changed or {}).items():
@@ -75,6 +79,8 @@ class News:
 
     def stands(self, mark: Mark, version: Version | None) -> bool:
         """Whether the partition has not changed since it was read; False when that is not known at this version."""
-        if version is None or version != self.version or mark.stamp < self._floor:
+        if version is None or version != self.version:
+            return False
+        if mark.whole != self.whole or mark.stamp < self._floor:
             return False
         return self._changed.get(mark.partition, 0) <= mark.stamp

@@ -14,7 +14,7 @@ from perdure.moments import micros
 from perdure.ports import Delta, EntryRow, Query, Space, StoreStats
 from perdure.stores import sqlfilters
 from perdure.stores.sqlite import rows, spaces, vectors
-from perdure.stores.sqlite.standing import place
+from perdure.stores.sqlite.standing import change_at, place
 from perdure.types import Change, Memory, Partition, Scope, Turn
 
 _VECTORS: Final = "ifnull(e.vectors, x'')"
@@ -52,13 +52,14 @@ def load(
     if not number:
         return Delta(stand=stand, dead=_all_before(start, since))
     if since == stand.head:
-        return Delta(stand=stand)
+        return Delta(stand=stand, before=stand.change)
     refined = _refined(connection, number, since, space_id, with_vectors=with_vectors)
     current, values = "m.retired_at IS NULL ORDER BY m.ord", (space_id, number, since)
     return Delta(
         stand=stand,
         rows=[*refined, *_entry_rows(connection, current, values, with_vectors=with_vectors)],
         dead=_all_before(start, since) or _ended(connection, number, since),
+        before=change_at(connection, number, since) if since else "",
     )
 
 

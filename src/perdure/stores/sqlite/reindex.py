@@ -8,6 +8,7 @@ from typing import Final
 
 from perdure.ports import Entry, Space
 from perdure.stores.sqlite import rows, spaces
+from perdure.stores.sqlite.standing import place
 from perdure.types import Memory, Partition
 
 _MISSING: Final = (
@@ -16,13 +17,25 @@ _MISSING: Final = (
     "WHERE m.erased_at IS NULL "  # retired ones as well: `known_at` asks for them
     "AND (e.ord IS NULL OR (:vectors AND length(e.vectors) = 0))"
 )
+_BEHIND: Final = (
+    "AND p.id >= :partition AND (p.id > :partition OR m.ord > :ord) ORDER BY p.id, m.ord LIMIT :limit"
+)
 
 
-def missing(connection: sqlite3.Connection, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
-    """Versions without an entry in `space`, or without vectors when it has a model."""
+def missing(
+    connection: sqlite3.Connection, space: Space, *, limit: int, after: tuple[Partition, int] | None
+) -> list[tuple[Partition, Memory]]:
+    """Versions without an entry in `space`, or without vectors when it has a model, by partition and `ord`."""
+    partition, ord_ = (place(connection, after[0]).number, after[1]) if after else (0, 0)
     found = connection.execute(
-        f"SELECT p.tenant, p.owner, {rows.prefixed(rows.MEMORY, 'm')} {_MISSING} LIMIT :limit",
-        {"space": spaces.number_of(connection, space), "vectors": space.model is not None, "limit": limit},
+        f"SELECT p.tenant, p.owner, {rows.prefixed(rows.MEMORY, 'm')} {_MISSING} {_BEHIND}",
+        {
+            "space": spaces.number_of(connection, space),
+            "vectors": space.model is not None,
+            "limit": limit,
+            "partition": partition,
+            "ord": ord_,
+        },
     ).fetchall()
     memories = rows.memories((row[2:] for row in found), rows.Scopes(connection))
     return [(Partition(*row[:2]), memory) for row, memory in zip(found, memories, strict=True)]

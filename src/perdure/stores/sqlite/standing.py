@@ -40,8 +40,17 @@ def place(connection: sqlite3.Connection, partition: Partition) -> Place:
         [floor] = connection.execute("SELECT value FROM meta WHERE key = 'floor'").fetchone()
         return Place(0, floor, Stand(head=floor, generation=generation, erasures=erasures))
     number, start, head, write, at, turn = row
-    token = f"{write}/{at}/{turn}"
-    return Place(number, start, Stand(head=head, generation=generation, token=token, erasures=erasures))
+    change = f"{write}/{at}"
+    token = f"{change}/{turn}"
+    stand = Stand(head=head, generation=generation, token=token, change=change, erasures=erasures)
+    return Place(number, start, stand)
+
+
+def change_at(connection: sqlite3.Connection, partition: int, seq: int) -> str:
+    """`Stand.change` of an earlier change; empty when there is none."""
+    found = "SELECT write_id, at FROM changes WHERE partition = ? AND seq = ?"
+    row = connection.execute(found, (partition, seq)).fetchone()
+    return "/".join(map(str, row or ()))
 
 
 def standing(connection: sqlite3.Connection, partitions: Sequence[Partition]) -> list[Stand]:

@@ -34,7 +34,7 @@ from perdure.stores.sqlite import (
 from perdure.stores.sqlite.connection import Opener, explained, identify
 from perdure.stores.sqlite.identity import Identity
 from perdure.stores.sqlite.migrations import scripts, upgrade
-from perdure.stores.sqlite.news import Mark, News, look
+from perdure.stores.sqlite.news import Look, Mark, News, look
 from perdure.stores.sqlite.watch import Watch
 from perdure.stores.sqlite.workers import Crew, Outcome, Serve, group_commit, plainly, snapshot
 from perdure.stores.traces import Traces
@@ -129,8 +129,8 @@ class SqliteStore:
             with_vectors=with_vectors,
             space=self._use.space,
         )
-        delta, stamp = await self._look(work)
-        return replace(delta, stand=replace(delta.stand, mark=Mark(partition, stamp)))
+        delta, told = await self._look(work)
+        return replace(delta, stand=replace(delta.stand, mark=Mark(partition, told.stamp, told.whole)))
 
     def stands(self, mark: object) -> bool:
         """Whether nobody has changed the partition since the load that gave this mark, as far as is known."""
@@ -143,9 +143,9 @@ class SqliteStore:
 
     async def standing(self, partitions: Sequence[Partition]) -> list[Stand]:
         """How far each has come."""
-        stands, stamp = await self._look(lambda c: standing.standing(c, partitions))
+        stands, told = await self._look(lambda c: standing.standing(c, partitions))
         return [
-            replace(stand, mark=Mark(partition, stamp))
+            replace(stand, mark=Mark(partition, told.stamp, told.whole))
             for partition, stand in zip(partitions, stands, strict=True)
         ]
 
@@ -185,6 +185,13 @@ class SqliteStore:
         done = await self._remove_traces()
         return Erased(removed=removed.rows, log_truncated=done, partitions=removed.partitions)
 
+    async def erase_alone(
+        self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
+    ) -> None:
+        """Remove the words of exactly these, from the file and from its log."""
+        await self._write(lambda c: erase.erase(c, tenant, memory_ids, at=at, reason=reason, alone=True))
+        await self._remove_traces()
+
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, from the file and from its log."""
         await self._write(lambda c: erase.reset(c, tenant))
@@ -197,6 +204,11 @@ class SqliteStore:
     async def backup(self, target: Path) -> None:
         """Copy the store as it is now to a new file, checked; reading and writing go on meanwhile."""
         await self._read(lambda c: backup.backup(c, target))
+
+    async def place(self) -> str:
+        """Which file it is, whatever links lead to it."""
+        status = await self._read(lambda _: self._file.stat())
+        return f"sqlite:{status.st_dev}:{status.st_ino}"
 
     async def tenants(self) -> list[str]:
         """All that have anything here."""
@@ -310,9 +322,11 @@ class SqliteStore:
         space = self._use.space
         return await self._read(lambda c: read.vectors_of(c, partition, ords, space))
 
-    async def missing(self, space: Space, *, limit: int) -> list[tuple[Partition, Memory]]:
+    async def missing(
+        self, space: Space, *, limit: int, after: tuple[Partition, int] | None = None
+    ) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet."""
-        return await self._read(lambda c: reindex.missing(c, space, limit=limit))
+        return await self._read(lambda c: reindex.missing(c, space, limit=limit, after=after))
 
     async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None:
         """Store entries in a space that need not be in use."""
@@ -348,17 +362,17 @@ class SqliteStore:
         self._check_open()
         return await self._use.readers.do(work)
 
-    async def _look(self, work: Callable[[sqlite3.Connection], T]) -> tuple[T, int]:
+    async def _look(self, work: Callable[[sqlite3.Connection], T]) -> tuple[T, Look]:
         """Read, and take in which partitions have changed meanwhile; the others need not be read again.
 
-        With the result comes the stamp of the newest change in it.
+        With the result comes what was told of changes in the same snapshot.
         """
         news, watch = self._use.news, self._use.watch
         known = news.stamp
         # The version is told before the snapshot begins, which is with the first statement.
         version, result, told = await self._read(lambda c: (watch.version(), work(c), look(c, known)))
         news.take(version, told)
-        return result, told.stamp
+        return result, told
 
     def _check_open(self) -> None:
         if not self._use.is_open:

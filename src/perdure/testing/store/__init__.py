@@ -6,13 +6,13 @@ class TestMyStore(StoreConformance, DurableConformance):
 """
 
 from perdure.testing.store.caching import StandingConformance, VectorCacheConformance
+from perdure.testing.store.exports import ExportConformance
 from perdure.testing.store.following import FollowedConformance
 from perdure.testing.store.machine import AgreementConformance
 from perdure.testing.store.powers import (
     BackupConformance,
     CheckConformance,
     DurableConformance,
-    ExportConformance,
     ReindexConformance,
 )
 from perdure.testing.store.promises import StoreConformance

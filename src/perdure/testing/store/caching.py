@@ -64,6 +64,23 @@ class StandingConformance(Play):
 
         self.play(tmp_path, scenario)
 
+    def test_a_load_names_the_change_after_which_it_came(self, tmp_path: Path) -> None:
+        async def scenario(store: Store) -> None:
+            assert (await store.load(ALICE.partition)).before == ""
+            for text in ("tea", "coffee", "milk"):
+                then = await store.load(ALICE.partition)
+                assert (await store.load(ALICE.partition, since=then.head)).before == then.stand.change
+                await add(store, text)
+                assert (await store.load(ALICE.partition, since=then.head)).before == then.stand.change
+            await store.reset("default")
+            empty = await store.load(ALICE.partition)
+            assert (await store.load(ALICE.partition, since=empty.head)).before == empty.stand.change
+            await add(store, "tea")
+            assert (await store.load(ALICE.partition, since=empty.head)).before == empty.stand.change
+            assert (await store.load(ALICE.partition)).stand.change != then.stand.change
+
+        self.play(tmp_path, scenario)
+
     def test_others_changes_leave_a_partition_where_it_stands(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
             await add(store, "tea")

@@ -1,0 +1,53 @@
+"""Two embedders of one memory: while a store's vectors go over from one to the other, calls go to the one in use."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, Generic, ParamSpec, TypeVar
+
+from perdure.errors import ModelMismatch
+
+E = TypeVar("E")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Succession(Generic[E]):
+    """An engine, and perhaps the same one with the former embedder.
+
+    Which of them serves is found out by being told that the vectors in use are another model's: before a store was
+    reindexed, and again when another process has just done it. A call that is told so has changed nothing.
+    """
+
+    def __init__(self, configured: E, former: E | None = None) -> None:
+        self.configured = configured
+        self.former = former
+        self.serving = configured
+
+    def after(self, engine: E) -> E | None:
+        """Who serves after an engine whose model is not in use; None where there is nobody else."""
+        if self.former is None:
+            return None
+        if self.serving is engine:
+            self.serving = self.former if engine is self.configured else self.configured
+        return self.serving
+
+    async def call(
+        self, function: Callable[Concatenate[E, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """The answer of the engine that serves, or of the other one.
+
+        Raises:
+            ModelMismatch: neither of their models is in use; as the configured one says it.
+        """
+        engine = self.serving
+        try:
+            return await function(engine, *args, **kwargs)
+        except ModelMismatch as mismatch:
+            other = self.after(engine)
+            if other is None:
+                raise
+            try:
+                return await function(other, *args, **kwargs)
+            except ModelMismatch as second:
+                raise (second if other is self.configured else mismatch) from None
