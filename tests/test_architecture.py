@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         "options",
         "types",
     },  # connections, for all providers that speak the protocol of Redis
-    "http": VALUES,  # JSON over HTTP, for all providers that speak it
+    "http": VALUES | {"lanes"},  # JSON over HTTP, for all providers that speak it
     "config": VALUES,  # names providers, knows none
     "registry": VALUES | {"ports"},  # knows providers as texts, and imports them when they are used
     "assemble": VALUES | {"config", "ports", "registry"},

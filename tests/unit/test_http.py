@@ -446,7 +446,7 @@ def test_a_session_ends_with_its_loop_and_the_next_loop_has_its_own(server):
     thing = client(server)
     for _ in range(3):
         posted(thing)
-    assert len(thing._sessions()._lanes) == 1  # those of ended loops are forgotten
+    assert len(thing._lanes.clients()) == 1  # those of ended loops are forgotten
 
 
 def test_two_loops_use_one_client_at_once(server):
@@ -474,7 +474,7 @@ def test_a_session_on_another_loop_is_closed_there(server):
     thread = threading.Thread(target=lambda: asyncio.run(elsewhere()))
     thread.start()
     posts.wait()
-    [lane] = thing._sessions()._lanes.values()
+    [lane] = thing._lanes.clients()
     asyncio.run(thing.aclose())
     assert lane.session.closed
     closed.set()

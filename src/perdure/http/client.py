@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
@@ -22,7 +21,8 @@ from perdure.http.events import Events
 from perdure.http.options import HttpOptions
 from perdure.http.replies import Passing, Reply, read
 from perdure.http.retries import Breaker, asked_to_wait, pause
-from perdure.http.sessions import Sessions
+from perdure.http.sessions import Lane
+from perdure.lanes import Lanes
 from perdure.load import Load
 
 if TYPE_CHECKING:  # loaded with the first request
@@ -47,12 +47,14 @@ class Client:
     options: HttpOptions = field(default_factory=HttpOptions)
 
     _breaker: Breaker = field(init=False, repr=False, compare=False)
-    _processes: dict[int, Sessions] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _lanes: Lanes[Lane] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Begin without a failure."""
+        """Begin without a failure, and without a connection."""
         breaker = Breaker(rest=self.options.rest, after=self.options.rest_after)
+        lanes = Lanes(lambda: Lane(self.options.concurrency), Lane.aclose, subject=self.name)
         object.__setattr__(self, "_breaker", breaker)  # the fields of a frozen class are set like this
+        object.__setattr__(self, "_lanes", lanes)
 
     async def post(
         self,
@@ -75,7 +77,7 @@ class Client:
                 tries are used up, or the provider is being left alone. `Closed` after `aclose`.
             ModelUnavailable: any other answer (then it is `Refused`), or an answer over the bound.
         """
-        lane = await self._sessions().lane()
+        lane = await self._lanes.client()
         request = self._request(path, payload, headers or {}, private, seconds)
         async with lane.turns:
             return await self._watched(lambda left: self._once(lane.session, request, left))
@@ -100,7 +102,7 @@ class Client:
             Unavailable: as `post`; also when the answer breaks off, or tells of a failure that will pass.
             ModelUnavailable: as `post`.
         """
-        lane = await self._sessions().lane()
+        lane = await self._lanes.client()
         request = self._request(path, payload, headers or {}, private, seconds)
         async with lane.turns:
             stack, answer = await self._watched(lambda left: self._begun(lane.session, request, left))
@@ -119,16 +121,16 @@ class Client:
 
     def load(self) -> Load:
         """How many calls are under way, those between two tries included, and how many wait for their turn."""
-        return self._sessions().load()
+        most, turns = self.options.concurrency, [lane.turns for lane in self._lanes.clients()]
+        return Load(  # of all event loops together: each has a bound of its own
+            running=sum(each.running for each in turns),
+            bound=most * max(1, len(turns)),
+            waiting=sum(each.waiting for each in turns),
+        )
 
     async def aclose(self) -> None:
         """Close the connections of this process; a second time does nothing."""
-        await self._sessions().aclose()
-
-    def _sessions(self) -> Sessions:
-        """This process's own: a connection that a forked child shared with its parent would serve neither."""
-        pid = os.getpid()
-        return self._processes.get(pid) or self._processes.setdefault(pid, Sessions(self.options.concurrency))
+        await self._lanes.aclose()
 
     def _request(
         self,
