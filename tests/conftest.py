@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests import loops
 
 from perdure.testing.chroma import ChromaServer
 from perdure.testing.qdrant import QdrantServer
 from perdure.testing.servers import PostgresServer, RedisServer
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 DEBUGGED = frozenset(
     f"test_{name}"

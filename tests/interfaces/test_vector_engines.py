@@ -429,9 +429,11 @@ def test_a_graph_that_was_emptied_says_so(falkordb_server: RedisServer) -> None:
                 await engine.around(ALICE, ["ann"], depth=1, limit=3)
             assert await engine.open("n", 0) != contents
             bolt.failure = "Neo.TransientError.General.DatabaseUnavailable"
+            other = Neo4jGraph(url=bolt.url, timeout=SOON)
             with pytest.raises(Unavailable, match="cannot be had"):
-                await Neo4jGraph(url=bolt.url, timeout=SOON).open("n", 0)
+                await other.open("n", 0)
             bolt.failure = None
+            await other.aclose()
             await engine.drop("n")
             await engine.aclose()
         falkordb_server.ask("UNLINK", "emptied")
