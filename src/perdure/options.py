@@ -90,11 +90,12 @@ def unclear(url: str, *, ends: str = "/?#") -> bool:
     """Whether a part of a URL's password could be taken for a host or a path: an @ or a / in it is not escaped.
 
     Args:
-        ends: what ends user, password and host.
+        ends: what ends user, password and host. Where a ? does not, there may be an @ in what comes after a path's.
     """
     _, _, rest = url.partition("://")
     end = min((place for place in map(rest.find, ends) if place >= 0), default=len(rest))
-    return rest[:end].count("@") > 1 or "@" in rest[end:]
+    path = rest[end:] if "?" in ends else rest[end:].partition("?")[0]
+    return rest[:end].count("@") > 1 or "@" in path
 
 
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:

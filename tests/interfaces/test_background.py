@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -260,7 +261,8 @@ def test_a_worker_from_the_command_line_does_what_others_left(server, config, tm
     program = "from perdure.cli import main; main()"
     command = [sys.executable, "-c", program, "worker", "--config", str(file)]
     Memory(config()).stats()  # there is a store
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
+    quiet = {**os.environ, "PYTHONASYNCIODEBUG": ""}  # it would tell on stderr how slow a busy machine is
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=quiet) as worker:
         assert "Working" in worker.stderr.readline()
         with Memory(config(background=False)) as memory:
             added = memory.add("tea", user_id="ann", wait=False)

@@ -188,10 +188,31 @@ def test_what_differs_is_found(source: Path, tmp_path: Path) -> None:
         made["beside"]
         == 7  # that version as it ended, its successor, a turn, its version, its key; two changes
     )
-    args = ["migrate", "--from", str(source), "--to", str(target), "--json"]
-    ended = CliRunner().invoke(app, args)
+    args = ["migrate", "--from", str(source), "--to", str(target)]
+    ended = CliRunner().invoke(app, [*args, "--json"])
     assert ended.exit_code == 7
     assert json.loads(ended.stdout)["missing"] == 1
+    said = " ".join(CliRunner().invoke(app, args).stdout.split())
+    assert "✗ 1 record of the source, of default/user:bob, the target lacks or has otherwise" in said
+
+
+def test_what_the_target_has_besides_does_not_count_against_a_move(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target.db"
+
+    async def run() -> dict[str, Any]:
+        for tenant in TENANTS:
+            async with AsyncMemory(config(target, tenant)) as memory:
+                for user in USERS[1:]:
+                    await memory.add(f"{user} saw film 1, 2, 3 and 4", user_id=user, infer=False)
+        return await migrate(config(source), config(target))
+
+    made = asyncio.run(run())
+    assert (made["missing"], made["beside"], made["sound"]) == (0, 8 * 4, True)
+    assert 0 < made["searches"] == made["same"] < 20
+    ended = CliRunner().invoke(app, ["migrate", "--from", str(source), "--to", str(target)])
+    assert (ended.exit_code, "✓ all that the source has is at the target" in ended.stdout) == (0, True)
+    ended = CliRunner().invoke(app, ["migrate", "--from", "nothing.db", "--to", str(target)])
+    assert str(ended.exception) == "there is no store at nothing.db: give --from one that is there"
 
 
 def test_a_target_of_another_model_is_refused_and_left_alone(source: Path, tmp_path: Path) -> None:

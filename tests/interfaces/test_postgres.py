@@ -164,7 +164,8 @@ def test_what_is_wrong_is_said_without_secrets(store, wrong, error, words):
 
 
 UNESCAPED = (
-    "LION@TIGER", "LION/TIGER", "LION@T/TIGER", "L/LION@TIGER", "1/TIGER", "@TIGER", "TIGER@", "LION:TIGER@", "LION%TIGER"
+    "LION@TIGER", "LION/TIGER", "LION@T/TIGER", "L/LION@TIGER", "1/TIGER", "@TIGER", "TIGER@", "LION:TIGER@", "LION%TIGER",
+    "L?LION@TIGER",
 )  # fmt: skip
 
 

@@ -310,6 +310,14 @@ def test_redis_is_asked_over_as_many_connections_as_are_configured(redis_server:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("password", ["LION@TIGER", "LION/TIGER", "L?LION@TIGER"])
+def test_a_password_that_is_not_escaped_is_shown_nowhere(password: str) -> None:
+    with pytest.raises(ValueError, match="url") as told:
+        PostgresVectors(url=f"postgresql://perdure:{password}@127.0.0.1:1/perdure")
+    assert "LION" not in str(told.value)
+    assert "TIGER" not in str(told.value)
+
+
 @pytest.mark.parametrize(
     "made",
     [

@@ -123,8 +123,9 @@ def in_a_child(work) -> int:
 
 def python(script: str, *args: object) -> subprocess.CompletedProcess[str]:
     """Run a script that finds `Ledger` here, in an interpreter of its own."""
-    preamble = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_blocking import *\n"
+    preamble = (  # asyncio's debug mode would tell on stderr how slow a busy machine is
+        f"import logging, sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_blocking import *\n"
+        "logging.getLogger('asyncio').setLevel(logging.ERROR)\n"
     )
     return subprocess.run(
         [

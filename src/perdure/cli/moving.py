@@ -53,10 +53,10 @@ def migrate(
         raise InvalidInput("--source-config goes with --from mem0")
     from perdure.migrate import migrate as move  # `--help` loads no engine
 
-    ends = _end(source, existing=True), _end(target, existing=False)
+    ends = _end(source, "--from"), _end(target, "--to")
     with output.progress("Moving", machine=machine) as report:
         made = asyncio.run(move(*ends, searches=searches, progress=report))
-    output.say(machine, made, views.facts)
+    output.say(machine, made, views.moved)
     if not made["sound"]:
         raise typer.Exit(7)
 
@@ -75,11 +75,11 @@ def _take_over(source_config: Path | None, target: str, *, machine: bool) -> Non
             f"{source_config} holds no object: it has to be the dictionary that mem0 was given"
         )
     with output.progress("Taking over", machine=machine) as report:
-        made = asyncio.run(take_over(mem0, _end(target, existing=False), progress=report))
+        made = asyncio.run(take_over(mem0, _end(target, "--to"), progress=report))
     output.say(machine, made, views.taken_over)
 
 
-def _end(named: str, *, existing: bool) -> Config:
+def _end(named: str, option: str) -> Config:
     """The configuration that a text means.
 
     Raises:
@@ -91,6 +91,11 @@ def _end(named: str, *, existing: bool) -> Config:
     if _ADDRESS.search(named) and not path.exists():
         return replace(Config.of(), store=Role(provider="postgres", options={"url": named}))
     if _MISSPELT.search(named) and not path.exists():  # not to be repeated: there may be a password in it
-        raise InvalidInput("an end is neither a file nor an address: postgresql://user@host:5432/dbname")
+        raise InvalidInput(
+            f"{option} is neither a file nor an address like postgresql://user@host:5432/dbname"
+        )
     where = Where(config=path) if path.suffix == ".toml" else Where(path=path)
-    return (where.existing() if existing else where).settings()
+    settings = where.settings()
+    if option == "--from" and settings.store.provider == "sqlite" and not where.file().exists():
+        raise InvalidInput(f"there is no store at {where.file()}: give --from one that is there")
+    return settings

@@ -235,6 +235,23 @@ def facts(values: Mapping[str, Any]) -> RenderableType:
     return table
 
 
+def moved(told: Mapping[str, Any]) -> RenderableType:
+    """What was moved, and whether it has arrived."""
+    counts = {name: value for name, value in told.items() if name not in ("differing", "sound")}
+    if told["sound"]:
+        return Group(facts(counts), line(("✓ ", GOOD), "all that the source has is at the target"))
+    problems = []
+    if told["missing"]:
+        whose = ", ".join(told["differing"])
+        records = _many(told["missing"], "record")
+        problems.append(
+            f"{records} of the source, of {whose}, the target lacks or has otherwise: changed there meanwhile?"
+        )
+    if told["same"] < told["searches"]:
+        problems.append(f"{told['same']} of {told['searches']} searches find the same")
+    return Group(facts(counts), *(line(("✗ ", BAD), problem) for problem in problems))
+
+
 def taken_over(told: Mapping[str, Any]) -> RenderableType:
     """What came from another memory, what was left there, and whether its history came too."""
     counts = {name: value for name, value in told.items() if name not in ("left_out", "history")}

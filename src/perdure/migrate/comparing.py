@@ -39,6 +39,8 @@ class Tally:
     """Records of the source that were read."""
     differing: list[str] = field(default_factory=list)
     """Owners of whom something is missing, the first few."""
+    fuller: set[Partition] = field(default_factory=set)
+    """Those of which the target has more: searches find that, too."""
 
     def take(self, partition: Partition, source: Counter[bytes], target: Counter[bytes]) -> None:
         """Add a partition, by the fingerprints of its records."""
@@ -46,6 +48,8 @@ class Tally:
         self.same += source.total() - missing
         self.missing += missing
         self.beside += beside
+        if beside:
+            self.fuller.add(partition)
         self.checksum ^= sum(int.from_bytes(one) * times for one, times in source.items()) % 2**128
         if missing and len(self.differing) < 10:
             self.differing.append(f"{partition.tenant}/{partition.owner}")

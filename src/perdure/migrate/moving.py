@@ -43,8 +43,8 @@ async def migrate(
     Returns:
         What there was (`tenants`, `turns`, `memories` with all their versions, `changes`, `keys`, `jobs`), how much of it was
         `new` to the target, what `checksum` all of it has, how many records the target is `missing`, of whom
-        (`differing`), how many it has `beside` them, how many `searches` were made and how many of them found the
-        `same`; `sound`: nothing is missing, and searches agree.
+        (`differing`), how many it has `beside` them, how many `searches` were made, for whom there are none of these,
+        and how many of them found the `same`; `sound`: nothing is missing, and searches agree.
 
     Raises:
         InvalidInput: they are the same store, or one of them can neither be read out nor take anything in.
@@ -71,7 +71,8 @@ async def migrate(
 
             for tenant in tenants:
                 await compared(giver, taker, tenant, tally, comparing)
-    asked, same = await agreed(source, target, space, moved.sample.questions, progress)
+    questions = [one for one in moved.sample.questions if one.scope.partition not in tally.fuller]
+    asked, same = await agreed(source, target, space, questions, progress)
     return {
         "tenants": len(tenants),
         **moved.counts,

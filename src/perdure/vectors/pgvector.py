@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from perdure.beside import Opened, lost, owner
 from perdure.errors import ConfigurationError, PerdureError
 from perdure.lanes import Lanes
-from perdure.options import at_least
+from perdure.options import ESCAPED, at_least, unclear
 from perdure.ports.derived import Near, Point
 from perdure.types import Partition
 from perdure.vectors.points import batches, changed, nearest_once
@@ -113,6 +113,8 @@ class PostgresVectors:
             _ = self._options
         except ProgrammingError as error:
             raise ValueError("url is no connection string of PostgreSQL") from error
+        if self.url is not None and unclear(self.url.get_secret_value(), ends="/"):
+            raise ValueError(f"url cannot be told apart: {ESCAPED}, or give `password` beside it")
 
     @property
     def name(self) -> str:

@@ -33,7 +33,7 @@ def _pages(options: Mapping[str, Any], collection: str) -> Iterator[list[Point]]
     except ImportError as error:
         raise MissingExtra("memories in pgvector need psycopg: pip install 'perdure[pgvector]'") from error
     address = _address(options)
-    if "://" in address and unclear(address.partition("?")[0], ends="/"):
+    if "://" in address and unclear(address, ends="/"):
         raise ConfigurationError(
             f"the address of PostgreSQL in mem0's configuration cannot be told apart: {ESCAPED}"
         )

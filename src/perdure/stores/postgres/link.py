@@ -32,5 +32,5 @@ def place(told: str, schema: str) -> str:
 def _refuse_unescaped(url: str, ports: str) -> None:
     """Of a password with an @ or a / in it, libpq takes what follows for the host, the port or the database."""
     numbers = all(not port or port.isdecimal() for port in ports.split(","))
-    if "://" in url and (unclear(url.partition("?")[0], ends="/") or not numbers):
+    if "://" in url and (unclear(url, ends="/") or not numbers):
         raise ValueError(f"url cannot be told apart: {ESCAPED}, or give `password` beside it")
