@@ -170,7 +170,7 @@ def test_a_connection_that_has_another_isolation_stores_nothing_by_guess(stage):
     async def scenario() -> None:
         async with opened(stage) as (here, _):
             await here.commit(words("first"))
-            lane = await here._lane()
+            lane = await here._link._lane()
             await lane.once(lambda held: held.execute(other), 10)
             assert [await stage.trips(words(f"word {n}")) for n in range(3)] == [3, 2, 2]
 
