@@ -15,7 +15,7 @@ import pytest
 
 from perdure.errors import Conflict, ModelMismatch
 from perdure.ports import Batch, Export, Job
-from perdure.stores.postgres import PostgresStore, connection, guessing
+from perdure.stores.postgres import PostgresStore, committing, connection, guessing
 from perdure.testing.servers import PostgresServer
 from perdure.testing.store.scenes import (
     ALICE,
@@ -251,6 +251,31 @@ def test_what_another_has_stored_with_the_key_is_not_stored_again(stage):
             assert await stage.trips(late) == 1
             assert texts(await here.find(query()))[0] in ("late", "theirs")
             assert sorted(texts(await here.find(query()))) == ["first", "late", "theirs", "theirs"]
+
+    asyncio.run(scenario())
+
+
+def test_what_fills_a_new_partition_while_another_is_about_to_make_it_is_seen(stage, monkeypatch):
+    """The one who finds no partition has nothing to lock: what it has asked by then may be old when it has one."""
+    ask, paused = connection.ask, []
+
+    async def slowly(to: connection.Connection, statements: Sequence[connection.Statement]) -> Any:
+        [*before, last] = statements
+        if paused or committing._LOCK not in {statement.sql for statement in before}:
+            return await ask(to, statements)
+        paused.append(last)
+        found = await ask(to, before)
+        await stage.there.commit(words("it is made"))
+        found += await ask(to, [last])
+        await stage.there.commit(words("said once", key="k"))
+        return found
+
+    async def scenario() -> None:
+        async with opened(stage) as (here, _):
+            monkeypatch.setattr(connection, "ask", slowly)
+            assert (await here.commit(words("said once", key="k"))).repeated
+            assert paused
+            assert texts(await here.find(query())) == ["said once", "it is made"]
 
     asyncio.run(scenario())
 

@@ -295,14 +295,20 @@ class _Attempts:
 
     async def _learn(self, transaction: Transaction) -> Known:
         """Take the locks, then look: whatever is seen after that stays as it is."""
-        locked, [answers] = await transaction.ask(self._lock, _question(self._asked))
+        question = _question(self._asked)
+        locked, [answers] = await transaction.ask(self._lock, question)
+        shelves = await _shelves(transaction, self._tenant, self._owners, locked)
+        if sum(shelf.new for shelf in shelves.values()) < len(shelves) - len(locked):
+            [[answers]] = await transaction.ask(
+                question
+            )  # others have just made some of them, and filled them
         told = {
             part: unfolded(json.loads(a)) if a else [] for part, a in zip(self._asked, answers, strict=True)
         }
         held = standing.held(told["space"])
         plain = told["isolation"] == READ_COMMITTED
         known = Known(space=standing.fitting(held, self._space))
-        known.shelves |= await _shelves(transaction, self._tenant, self._owners, locked)
+        known.shelves |= shelves
         known.turns |= dict(told.get("turns", ()))
         for memory_id, *version in told.get("versions", ()):
             known.versions.setdefault(memory_id, []).append(Version(*version))
