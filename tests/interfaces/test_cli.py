@@ -436,6 +436,7 @@ def test_a_score_is_explained(answer, perdure):
     _, out, _ = perdure("search", "beagle", "-u", "maya", "--explain")
     assert "words" in out
     assert "{" not in out
+    assert "score" not in out  # it stands before the text
 
 
 def test_a_store_is_sound_and_can_be_reindexed(answer):
@@ -443,6 +444,11 @@ def test_a_store_is_sound_and_can_be_reindexed(answer):
     assert answer("doctor")["problems"] == []
     assert answer("stats")["memories"] == 1
     assert set(answer("reindex")) == {"reindexed", "model"}
+
+
+def test_a_reindex_that_finds_nothing_to_do_says_so(answer, perdure):
+    remember(answer)
+    assert "already" in perdure("reindex")[1]
     assert len(answer("search", "beagle", "-u", "maya")["results"]) == 1
 
 
