@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -730,3 +731,12 @@ def test_the_package_itself_is_the_command_line():
         [sys.executable, "-m", "perdure", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == __version__
+
+
+def test_a_driver_says_nothing_beside_what_the_command_says(perdure, monkeypatch, caplog):
+    logging.getLogger("neo4j").setLevel(logging.NOTSET)
+    monkeypatch.setenv("PERDURE_GRAPH", "neo4j")
+    monkeypatch.setenv("PERDURE_GRAPH__URL", "neo4j://127.0.0.1:1")
+    _, out, _ = perdure("add", "Biscuit is a beagle", "--user", "maya")
+    assert "graph in Neo4j at 127.0.0.1:1" in out
+    assert {record.name for record in caplog.records} <= {"perdure"}
