@@ -32,6 +32,8 @@ SOAK = bool(os.environ.get("PERDURE_SOAK"))
 PROCESS = Path(__file__).with_name("postgres_process.py")
 KILLS = 60 if SOAK else 6
 RESTARTS = 30 if SOAK else 3
+PIECE = 256
+"""Bytes of a request that are passed on at once."""
 NAMES = count(1)
 
 
@@ -308,13 +310,15 @@ def gone_back(server: PostgresServer) -> Iterator[None]:
 
 
 class Cutting:
-    """A way to a server that ends one connection when so many answers have come from it, and keeps that answer back."""
+    """A way to a server that ends one connection after so many answers from it, or requests to it, and keeps the next back."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._serving: set[asyncio.Task[None]] = set()
         self.left = -1
         """Answers that are let through before; -1: all."""
+        self.requests = -1
+        """Likewise, pieces of requests."""
         self.lets_in = True
         """Whether new connections are taken; one that is cut with `for_good` is the last."""
         self.for_good = False
@@ -367,9 +371,14 @@ class Cutting:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            while data := await reader.read(65_536):
+            while data := await reader.read(PIECE):
+                if self.requests == 0:
+                    self.requests = -1
+                    break
+                self.requests -= self.requests > 0
                 writer.write(data)
                 await writer.drain()
+        writer.close()
 
 
 def test_a_commit_is_stored_once_wherever_in_it_the_connection_ends(server):
@@ -399,6 +408,32 @@ def test_a_commit_is_stored_once_wherever_in_it_the_connection_ends(server):
             return point
 
     assert asyncio.run(scenario()) >= 2
+
+
+@pytest.mark.parametrize(("lost", "parts"), [("left", 1), ("requests", 2)])
+def test_a_commit_in_one_round_trip_is_stored_once_wherever_in_it_the_connection_ends(server, lost, parts):
+    async def scenario() -> int:
+        async with Cutting(server.port).open() as way:
+            url = f"postgresql://perdure:perdure@127.0.0.1:{way.port}/perdure"
+            store = PostgresStore(url=url, schema=f"own{next(NAMES)}", max_connections=1)
+            await store.open(SPACE)
+            for point in count():
+                for n in range(3):  # until it is known again what the next commit meets
+                    await add(store, f"before {point} {n}")
+                setattr(way, lost, point)
+                committed = await store.commit(batch(said(f"new {point}")))
+                uncut = getattr(way, lost) >= 0
+                setattr(way, lost, -1)
+                assert (committed.repeated, committed.head) == (False, 4 * point + 4)
+                held = texts(await store.find(query()))
+                assert len(held) == len({*held}) == committed.head
+                if uncut:
+                    break
+            assert await store.check() == []
+            await store.aclose()
+            return point
+
+    assert asyncio.run(scenario()) >= parts
 
 
 def test_a_change_of_which_nobody_knows_whether_it_was_kept_is_told_as_that_and_may_be_repeated(server):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perdure.engine.upkeep import advised
 from perdure.ports import Space
-from perdure.stores.postgres.link import place
+from perdure.stores.postgres.address import place
 from perdure.stores.spaces import mismatch
 
 

@@ -79,7 +79,7 @@ class Shelf:
 
 @dataclass(slots=True)
 class Known:
-    """What the database told under the locks, and what was decided since then."""
+    """What the database told under the locks, or will prove under them, and what was decided since then."""
 
     space: int
     """Where entries go; 0: nowhere."""
@@ -97,7 +97,7 @@ class Known:
     new_keys: dict[tuple[Partition, str], Key] = field(default_factory=dict)
 
 
-def last_turn(scope: Scope, said_at: int, session: str) -> Turn:
+def last_turn(scope: Scope, said_at: int, session: str | None) -> Turn:
     """What a session needs to know of the turn before."""
     said = rows.moment(said_at)
     return Turn(id="", scope=scope, role="", text="", said_at=said, recorded_at=EPOCH, session=session)

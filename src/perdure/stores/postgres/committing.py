@@ -6,8 +6,10 @@ import asyncio
 import json
 import random
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple, TypeAlias, cast
 
 from psycopg import Error
@@ -16,7 +18,7 @@ from perdure.errors import Closed, ConfigurationError, Conflict, ModelMismatch, 
 from perdure.load import Load
 from perdure.moments import micros
 from perdure.ports import Batch, Committed, Space, Write
-from perdure.stores.postgres import standing
+from perdure.stores.postgres import meanings, standing
 from perdure.stores.postgres.commit import (
     DAY,
     FORGET_KEYS,
@@ -36,8 +38,11 @@ from perdure.stores.postgres.connection import (
     Statement,
     Transaction,
     array,
+    at_once,
+    look,
     unfolded,
 )
+from perdure.stores.postgres.guessing import PROVABLE, READ_COMMITTED, Guess, Guesses, Overtaken
 from perdure.stores.postgres.lanes import Lane
 from perdure.stores.postgres.read import scope_ids
 from perdure.stores.postgres.sheet import Sheet
@@ -57,6 +62,7 @@ _MAKE: Final = (
     "ON CONFLICT DO NOTHING RETURNING owner, id, seq"
 )
 _PARTS: Final = {
+    "isolation": "SELECT to_json(current_setting('default_transaction_isolation'))",
     "space": "SELECT json_build_array(id, analyzer, model, dimensions) FROM spaces WHERE active",
     "scopes": (
         "SELECT json_agg(json_build_array(s.ids, s.id, t.said_at, t.session)) FROM scopes s LEFT JOIN LATERAL "
@@ -106,6 +112,7 @@ class Committer:
     def __init__(self, lane: Lane, settings: Settings, *, group: int) -> None:
         self._lane = lane
         self._settings = settings
+        self._guesses = Guesses()
         self._group = group
         self._waiting: deque[Waiting] = deque()
         self._busy: set[Partition] = set()
@@ -193,7 +200,7 @@ class Committer:
 
     async def _together(self, taken: Sequence[Waiting], *, thorough: bool) -> list[Outcome]:
         batches = [one.batch for one in taken]
-        attempts = _Attempts(batches, taken[0].space, self._settings, thorough=thorough)
+        attempts = _Attempts(batches, taken[0].space, self._settings, self._guesses, thorough=thorough)
         return await self._lane.persist(attempts.attempt, in_doubt=attempts.in_doubt)
 
 
@@ -221,24 +228,49 @@ class _Attempts:
     """One transaction of several batches, which is tried until it is known whether it was kept."""
 
     def __init__(
-        self, batches: Sequence[Batch], space: Space | None, settings: Settings, *, thorough: bool
+        self,
+        batches: Sequence[Batch],
+        space: Space | None,
+        settings: Settings,
+        guesses: Guesses,
+        *,
+        thorough: bool,
     ) -> None:
         """`thorough`: whether ids of new turns are free is asked first, so that a conflict can be told well."""
         self._batches = batches
-        self._thorough = thorough
         self._tenant = batches[0].partition.tenant
         self._space = space
         self._settings = settings
+        self._guesses = guesses
+        self._scopes = {scope: None for batch in batches for scope in _scopes_of(batch)}
+        self._asked = _asked(self._tenant, batches, self._scopes, thorough=thorough)
+        self._owners = sorted({batch.partition.owner for batch in batches})
+        self._lock = Statement(_LOCK, (self._tenant, array(self._owners)))
         self._sent: _Sent | None = None
 
     async def attempt(self, connection: Connection) -> list[Outcome]:
-        """What became of each batch."""
-        transaction = Transaction(connection, self._settings.for_(self._tenant, writes=True))
+        """What became of each batch: in one round trip where it can be guessed what they meet, else in two."""
+        settings = self._settings.for_(self._tenant, writes=True)
+        if self._sent is None and (guess := self._guess()) is not None:
+            look(connection)
+            with suppress(Overtaken):
+                return await self._store(guess.known, partial(at_once, connection, settings, guess.proof))
+        transaction = Transaction(connection, settings)
         known = await self._learn(transaction)
         # Under the locks: what an earlier attempt has sent is kept by now, or never will be.
         if self._sent is not None and await self._was_kept(transaction, self._sent):
             await transaction.end()
             return self._sent.outcomes
+        return await self._store(known, transaction.end)
+
+    def _guess(self) -> Guess | None:
+        """What the batches meet, where all that has to be known of it can be proved."""
+        if self._asked.keys() <= PROVABLE:
+            return self._guesses.guess(self._batches, self._scopes, self._space)
+        return None
+
+    async def _store(self, known: Known, send: Callable[..., Awaitable[object]]) -> list[Outcome]:
+        """Decide by what is known, and send what that changes."""
         sheet = Sheet(self._tenant)
         outcomes = [_outcome(known, batch, sheet) for batch in self._batches]
         finish(known, sheet)
@@ -249,11 +281,12 @@ class _Attempts:
             outcomes, _written(known, self._batches, outcomes), _removed(self._batches, outcomes)
         )
         try:
-            await transaction.end(*sheet.statements())
-        except Error:
-            if not transaction.in_doubt:
+            await send(*sheet.statements())
+        except Error as error:
+            if not meanings.is_lost(error):
                 self._sent = None
             raise
+        self._guesses.keep(known)
         return outcomes
 
     def in_doubt(self) -> bool:
@@ -262,22 +295,22 @@ class _Attempts:
 
     async def _learn(self, transaction: Transaction) -> Known:
         """Take the locks, then look: whatever is seen after that stays as it is."""
-        owners = sorted({batch.partition.owner for batch in self._batches})
-        scopes = {scope: None for batch in self._batches for scope in _scopes_of(batch)}
-        asked = _asked(self._tenant, self._batches, scopes, thorough=self._thorough)
-        locked, [answers] = await transaction.ask(
-            Statement(_LOCK, (self._tenant, array(owners))), _question(asked)
-        )
-        told = {part: unfolded(json.loads(a)) if a else [] for part, a in zip(asked, answers, strict=True)}
-        known = Known(space=standing.fitting(standing.held(told["space"]), self._space))
-        known.shelves |= await _shelves(transaction, self._tenant, owners, locked)
+        locked, [answers] = await transaction.ask(self._lock, _question(self._asked))
+        told = {
+            part: unfolded(json.loads(a)) if a else [] for part, a in zip(self._asked, answers, strict=True)
+        }
+        held = standing.held(told["space"])
+        plain = told["isolation"] == READ_COMMITTED
+        known = Known(space=standing.fitting(held, self._space))
+        known.shelves |= await _shelves(transaction, self._tenant, self._owners, locked)
         known.turns |= dict(told.get("turns", ()))
         for memory_id, *version in told.get("versions", ()):
             known.versions.setdefault(memory_id, []).append(Version(*version))
         known.jobs |= dict(told.get("jobs", ()))
         for owner, name, *key in told.get("keys", ()):
             known.keys[Partition(self._tenant, owner), name] = Key(*key)
-        await _learn_scopes(transaction, known, scopes, told.get("scopes", ()))
+        await _learn_scopes(transaction, known, self._scopes, told.get("scopes", ()))
+        self._guesses.learnt(known, held if plain else None)
         return known
 
     async def _was_kept(self, transaction: Transaction, sent: _Sent) -> bool:
@@ -390,7 +423,7 @@ def _asked(
         turns |= {*sources, *(turn.id for turn in batch.turns)} - new
     jobs = [done for batch in batches for done in batch.done]
     keys = [(batch.partition.owner, batch.key) for batch in batches if batch.key is not None]
-    asked: dict[str, tuple[str, ...]] = {"space": ()}
+    asked: dict[str, tuple[str, ...]] = {"isolation": (), "space": ()}
     ids = {"scopes": [*map(scope_ids, scopes)], "turns": turns, "versions": memories, "jobs": jobs}
     asked |= {part: (tenant, array(some)) for part, some in ids.items() if some}
     if keys:

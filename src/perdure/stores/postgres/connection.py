@@ -43,7 +43,12 @@ _SETTINGS: Final = (
     "set_config('perdure.tenant', %s, true), set_config('perdure.every_tenant', %s, true), "
     "set_config('plan_cache_mode', %s, true)"
 )
-_WRITING: Final = f"{_SETTINGS}, pg_advisory_xact_lock_shared(%s, %s)"
+_INDEXED: Final = ", ".join(
+    f"set_config('{name}', 'off', true)"
+    for name in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit")
+)
+"""Plans that are made while tables are small serve them when they have grown: what is written is found by indexes."""
+_WRITING: Final = f"{_SETTINGS}, {_INDEXED}, pg_advisory_xact_lock_shared(%s, %s)"
 LOCKS: Final = 0x50455244
 """`PERD`: the first half of the names of our advisory locks."""
 
@@ -123,7 +128,9 @@ async def ask(connection: Connection, statements: Sequence[Statement]) -> list[l
         failed = failed or error
     if failed is not None:
         raise failed
-    return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    return [
+        await cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else [] for cursor in cursors
+    ]
 
 
 @lru_cache(maxsize=1_000)
@@ -138,6 +145,25 @@ async def snapshot(connection: Connection, settings: Statement, *statements: Sta
     if len(statements) == 1:
         return (await ask(connection, (settings, *statements)))[1:]
     return await Transaction(connection, settings, begin=SNAPSHOT).end(*statements)
+
+
+def look(connection: Connection) -> None:
+    """Notice that a connection has ended, before something is sent of which nobody would know what became of it.
+
+    Raises:
+        OperationalError: it has.
+    """
+    for _ in range(2):  # what the server said in parting may be there first
+        connection.pgconn.consume_input()
+
+
+async def at_once(connection: Connection, settings: Statement, *statements: Statement) -> None:
+    """A whole transaction in one round trip: durable when this returns, and undone when one of them fails.
+
+    The server begins and ends it by itself, so that a failure leaves nothing to be rolled back: psycopg forgets all
+    statements that the server keeps when it sees a rollback.
+    """
+    await ask(connection, (settings, *statements))
 
 
 async def scroll(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Final, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Final
 
 from psycopg import Error
 from pydantic import SecretStr
 
-from perdure.errors import Closed, StoreUnwritable, Unavailable
 from perdure.filters import matches
 from perdure.load import Load
 from perdure.moments import micros
@@ -34,19 +31,17 @@ from perdure.ports import (
 )
 from perdure.ports.derived import Cursor
 from perdure.stores.postgres import (
+    address,
     check,
     cursors,
     erase,
     exports,
     jobs,
-    link,
-    meanings,
     read,
     spaces,
     standing,
     vectors,
 )
-from perdure.stores.postgres.committing import Committer
 from perdure.stores.postgres.connection import (
     SNAPSHOT,
     Connection,
@@ -57,18 +52,14 @@ from perdure.stores.postgres.connection import (
     scroll,
     snapshot,
 )
-from perdure.stores.postgres.lanes import Lane, Lanes, Server, in_time
+from perdure.stores.postgres.lanes import Server
+from perdure.stores.postgres.link import Link
 from perdure.stores.postgres.loading import Wanted, load
 from perdure.stores.postgres.migrations import examine, upgrade
-from perdure.stores.traces import Traces
 from perdure.types import Change, Memory, Partition, Scope, Turn
-
-T = TypeVar("T")
 
 LONGEST_NAME: Final = 63
 """Bytes of a schema's name."""
-VACUUM: Final = 600.0
-"""Seconds that removing dead rows may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,16 +122,11 @@ class PostgresStore:
 
     async def open(self, space: Space | None) -> None:
         """Create or upgrade the schema, check it, adopt or check the space; if it is only read, look at it."""
-        self._use.space = space
-        connection = await self._server.connect()
-        try:
-            with in_time(connection, self.timeout, self._server.place):
+        self._link.space = space
+        async with self._link.apart() as connection:
+            with self._link.in_time(connection):
                 await (self._examine if self.read_only else self._prepare)(connection, space)
-        except Error as error:
-            raise meanings.explained(error, self._server.place) from error
-        finally:
-            await connection.close()
-        self._use.is_open = True
+        self._link.is_open = True
 
     async def _prepare(self, connection: Connection, space: Space | None) -> None:
         await upgrade(connection, self._settings, self._server.place)
@@ -152,7 +138,7 @@ class PostgresStore:
             done = await erase.vacuum(connection, self._settings)  # what one that was cut off has left
         except Error:  # it takes too long now: it comes after later writes
             done = False
-        self._use.traces.tried(done=done)
+        self._link.traces.tried(done=done)
 
     async def _examine(self, connection: Connection, space: Space | None) -> None:
         await examine(connection, self._settings, self._server.place)
@@ -161,33 +147,15 @@ class PostgresStore:
 
     async def aclose(self) -> None:
         """Finish what was begun, and give the connections back."""
-        self._use.is_open = False
-        for committer in list(self._use.committers.values()):
-            await committer.aclose()
-        await self._lanes.aclose()
+        await self._link.aclose()
 
     def loads(self) -> dict[str, Load]:
         """Of connections, of all event loops together, and of commits: what is taken up together, and what waits."""
-        commits = [committer.load() for committer in list(self._use.committers.values())]
-        return {
-            "connections": self._lanes.load(),
-            "commits": Load(
-                running=sum(load.running for load in commits),
-                bound=sum(load.bound for load in commits) or self.group,
-                waiting=sum(load.waiting or 0 for load in commits),
-            ),
-        }
+        return self._link.loads()
 
     async def commit(self, batch: Batch) -> Committed:
         """Durable when this returns; a connection that is lost meanwhile makes no difference."""
-        self._check_writable()
-        lane = await self._lane()
-        committer = self._use.committers.get(lane)
-        if committer is None:
-            committer = self._use.committers[lane] = Committer(lane, self._settings, group=self.group)
-        committed = await committer.commit(batch, self._use.space)
-        await self._after_write()
-        return committed
+        return await self._link.commit(batch)
 
     async def load(
         self,
@@ -198,8 +166,8 @@ class PostgresStore:
         with_vectors: bool = True,
     ) -> Delta:
         """What came after `since`; with `known_at`, all rows that were current then."""
-        wanted = Wanted(partition, since, known_at, with_vectors, self._use.space)
-        return await self._do(lambda connection: load(connection, self._settings, wanted))
+        wanted = Wanted(partition, since, known_at, with_vectors, self._link.space)
+        return await self._link.do(lambda connection: load(connection, self._settings, wanted))
 
     def stands(self, mark: object) -> bool:  # noqa: ARG002
         """Never told: only the server knows, and asking it is what a `load` begins with."""
@@ -207,25 +175,25 @@ class PostgresStore:
 
     async def identity(self) -> str:
         """The random name that the store got when it was made."""
-        [[[number]]] = await self._ask(None, standing.IDENTITY)
+        [[[number]]] = await self._link.ask(None, standing.IDENTITY)
         return f"{number:x}"
 
     async def standing(self, partitions: Sequence[Partition]) -> list[Stand]:
         """How far each has come."""
         tenants = {partition.tenant for partition in partitions}
         tenant = tenants.pop() if len(tenants) == 1 else None
-        [rows] = await self._ask(tenant, standing.places(partitions))
+        [rows] = await self._link.ask(tenant, standing.places(partitions))
         return [standing.place(row).stand for row in rows]
 
     async def read(self, partition: Partition, ords: Sequence[int]) -> list[Memory]:
         """The versions with these row numbers, in the order asked."""
-        [rows] = await self._ask(partition.tenant, read.read(partition, ords))
+        [rows] = await self._link.ask(partition.tenant, read.read(partition, ords))
         held = {memory.ord: memory for memory in read.memories(rows, partition.tenant)}
         return [held[ord_] for ord_ in ords if ord_ in held]
 
     async def get(self, tenant: str, memory_id: str) -> Memory | None:
         """The current version, or the last one, retired."""
-        [rows] = await self._ask(tenant, read.get(tenant, memory_id))
+        [rows] = await self._link.ask(tenant, read.get(tenant, memory_id))
         return next(iter(read.memories(rows, tenant)), None)
 
     async def find(self, query: Query) -> list[Memory]:
@@ -233,7 +201,7 @@ class PostgresStore:
         exact = read.is_exact(query)
         asked = read.find(query, exact=exact)
         if exact and query.limit is not None and query.limit <= read.PAGE:
-            [rows] = await self._ask(query.tenant, asked)
+            [rows] = await self._link.ask(query.tenant, asked)
             return read.memories(rows, query.tenant)
         if exact:
             return await self._matching(replace(query, filter=None, limit=None, offset=0), asked)
@@ -242,7 +210,7 @@ class PostgresStore:
     async def select(self, partition: Partition, query: Query) -> list[int]:
         """The row numbers of what `find` would list in this partition."""
         if read.is_exact(query):
-            [rows] = await self._ask(query.tenant, read.select(partition, query))
+            [rows] = await self._link.ask(query.tenant, read.select(partition, query))
             return [ord_ for [ord_] in rows]
         alone = replace(query, partitions=(partition,), limit=None, offset=0)
         return sorted(memory.ord for memory in await self._matching(alone, read.find(alone, exact=False)))
@@ -262,93 +230,88 @@ class PostgresStore:
                         break
             return found[query.offset : end]
 
-        return await self._do(all_)
+        return await self._link.do(all_)
 
     async def partitions(self, tenant: str, within: Sequence[Scope] | None = None) -> list[Partition]:
         """The partitions that hold memories under one of these scopes."""
         asked = read.partitions(tenant, within)
-        found = await self._ask(tenant, *asked) if asked else []
+        found = await self._link.ask(tenant, *asked) if asked else []
         return sorted({Partition(tenant, owner) for rows in found for [owner] in rows})
 
     async def history(self, tenant: str, memory_id: str) -> list[Change]:
         """What happened to a memory, oldest first."""
-        [rows] = await self._ask(tenant, read.history(tenant, memory_id))
+        [rows] = await self._link.ask(tenant, read.history(tenant, memory_id))
         return list(map(read.change, rows))
 
     async def turns(self, tenant: str, ids: Sequence[str]) -> list[Turn]:
         """The turns with these ids, in the order asked."""
-        [rows] = await self._ask(tenant, read.turns_of(tenant, ids))
+        [rows] = await self._link.ask(tenant, read.turns_of(tenant, ids))
         held = {turn.id: turn for turn in read.turns(rows, tenant)}
         return [held[turn_id] for turn_id in ids if turn_id in held]
 
     async def written(self, tenant: str, batch_id: str) -> list[Change]:
         """The history that batches with this id wrote."""
-        [rows] = await self._ask(tenant, read.written(tenant, batch_id))
+        [rows] = await self._link.ask(tenant, read.written(tenant, batch_id))
         return list(map(read.change, rows))
 
     async def erase(
         self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
     ) -> Erased:
         """Remove the words from the tables, and the dead rows that held them."""
-        removed = await self._write(
+        removed = await self._link.write(
             tenant, lambda t: erase.erase(t, tenant, memory_ids, at=at, reason=reason), repeatable=False
         )
-        done = await self._vacuum()
+        done = await self._link.vacuum()
         return Erased(removed=removed.rows, log_truncated=done, partitions=removed.partitions)
 
     async def erase_alone(
         self, tenant: str, memory_ids: Sequence[str], *, at: datetime, reason: str | None = None
     ) -> None:
         """Remove the words of exactly these, and the dead rows that held them."""
-        await self._write(
+        await self._link.write(
             tenant,
             lambda t: erase.erase(t, tenant, memory_ids, at=at, reason=reason, alone=True),
             repeatable=False,
         )
-        await self._vacuum()
+        await self._link.vacuum()
 
     async def reset(self, tenant: str) -> None:
         """Remove all of a tenant, and the dead rows that held it."""
-        await self._write(None, lambda t: erase.reset(t, self._settings, tenant), alone=True)
-        await self._vacuum()
+        await self._link.write(None, lambda t: erase.reset(t, self._settings, tenant), alone=True)
+        await self._link.vacuum()
 
     async def stats(self, tenant: str) -> StoreStats:
         """Sizes of a tenant's part of the store."""
-        [sizes], space = await self._ask(tenant, read.sizes(tenant), standing.SPACE)
+        [sizes], space = await self._link.ask(tenant, read.sizes(tenant), standing.SPACE)
         held = standing.held(space[0]) if space else None
         return read.stats(sizes, None if held is None else held.space)
 
     async def place(self) -> str:
         """Which schema of which database of which server: by when that was started, as it has many addresses."""
-        [[[server, database]]] = await self._ask(None, standing.SERVER)
+        [[[server, database]]] = await self._link.ask(None, standing.SERVER)
         return f"postgres:{server}:{database}:{self.schema}"
 
     async def tenants(self) -> list[str]:
         """All that have anything here."""
-        [rows] = await self._ask(None, read.TENANTS)
+        [rows] = await self._link.ask(None, read.TENANTS)
         return [tenant for [tenant] in rows]
 
     async def export(
         self, tenant: str, partitions: Sequence[Partition] | None = None, *, with_entries: bool = False
     ) -> AsyncIterator[Export]:
         """Everything of a tenant, or of some partitions, as it was when the first record was taken."""
-        self._check_open()
-        connection = await self._server.connect()  # its own: whoever takes the records may take long
+        self._link.check_open()
         patient = replace(self._settings, idle_timeout=0)
-        try:
+        async with self._link.apart() as connection:  # whoever takes the records may take long
             transaction = Transaction(connection, patient.for_(tenant), begin=SNAPSHOT)
             pages = exports.pages(transaction, tenant, partitions, with_entries=with_entries)
             while True:
-                with in_time(connection, self.timeout, self._server.place):
+                with self._link.in_time(connection):
                     page = await anext(pages, None)
                 if page is None:
                     break
                 for record in page:
                     yield record
-        except Error as error:
-            raise meanings.explained(error, self._server.place) from error
-        finally:
-            await connection.close()
 
     async def restore(self, records: Sequence[Export]) -> int:
         """Put exported records in, in the order in which they were exported; those that are known are left alone."""
@@ -356,8 +319,8 @@ class PostgresStore:
         tenants = dict.fromkeys(record.partition.tenant for record in records)
         for tenant in tenants:
             some = [record for record in records if record.partition.tenant == tenant]
-            new += await self._write(
-                tenant, partial(exports.restore, tenant, some, self._use.space), repeatable=False
+            new += await self._link.write(
+                tenant, partial(exports.restore, tenant, some, self._link.space), repeatable=False
             )
         return new
 
@@ -372,12 +335,12 @@ class PostgresStore:
     ) -> list[Job]:
         """What is still to be done, oldest first."""
         asked = jobs.listed(tenant, ids=ids, kinds=kinds, given_up=given_up, limit=limit)
-        [rows] = await self._ask(tenant, asked)
+        [rows] = await self._link.ask(tenant, asked)
         return jobs.jobs(rows)
 
     async def keep_job(self, job: Job) -> bool:
         """Note how an attempt ended."""
-        [rows] = await self._write(job.partition.tenant, lambda t: t.ask(jobs.keep(job)))
+        [rows] = await self._link.write(job.partition.tenant, lambda t: t.ask(jobs.keep(job)))
         return bool(rows)
 
     async def claim(
@@ -391,37 +354,37 @@ class PostgresStore:
             )
             return (await transaction.ask(jobs.listed(tenant, ids=ids)))[0] if ids else []
 
-        return jobs.jobs(await self._write(tenant, take, repeatable=False))
+        return jobs.jobs(await self._link.write(tenant, take, repeatable=False))
 
     async def extend(self, tenant: str, ids: Sequence[str], *, worker: str, until: datetime) -> None:
         """Move the end of a worker's leases."""
         moved = jobs.extend(tenant, ids, worker=worker, until=micros(until))
-        await self._write(tenant, lambda t: t.ask(moved))
+        await self._link.write(tenant, lambda t: t.ask(moved))
 
     async def take_cursor(
         self, engine: str, partition: Partition, *, worker: str, now: datetime, until: datetime
     ) -> int | None:
         """Lease an engine's cursor in a partition: how far it is."""
         taken = cursors.take(engine, partition, worker=worker, now=micros(now), until=micros(until))
-        [rows] = await self._write(partition.tenant, lambda t: t.ask(taken))
+        [rows] = await self._link.write(partition.tenant, lambda t: t.ask(taken))
         return rows[0][0] if rows else None
 
     async def move_cursor(self, engine: str, partition: Partition, seq: int, *, worker: str) -> bool:
         """Note how far the engine is, and give the lease back."""
         moved, gone = cursors.move(engine, partition, seq, worker=worker)
-        rows, _ = await self._write(partition.tenant, lambda t: t.ask(moved, gone))
+        rows, _ = await self._link.write(partition.tenant, lambda t: t.ask(moved, gone))
         return bool(rows)
 
     async def cursors(
         self, tenant: str, engine: str, *, partition: Partition | None = None, limit: int | None = None
     ) -> list[Cursor]:
         """Where the engine is behind, the farthest first."""
-        [rows] = await self._ask(tenant, cursors.behind(tenant, engine, partition, limit))
+        [rows] = await self._link.ask(tenant, cursors.behind(tenant, engine, partition, limit))
         return [Cursor(Partition(tenant, owner), seq, head) for owner, seq, head in rows]
 
     async def drop_cursors(self, tenant: str, engine: str) -> None:
         """Begin anew: the engine is behind with everything."""
-        await self._write(tenant, lambda t: t.ask(cursors.drop(tenant, engine)))
+        await self._link.write(tenant, lambda t: t.ask(cursors.drop(tenant, engine)))
 
     async def vectors(self, partition: Partition, ords: Sequence[int]) -> list[bytes]:
         """The vectors of these versions, in the order asked."""
@@ -429,16 +392,16 @@ class PostgresStore:
         async def find(connection: Connection) -> list[Row]:
             transaction = Transaction(connection, self._settings.for_(partition.tenant), begin=SNAPSHOT)
             [held] = await transaction.ask(standing.SPACE)
-            space = standing.fitting(standing.held(held[0]) if held else None, self._use.space)
+            space = standing.fitting(standing.held(held[0]) if held else None, self._link.space)
             [found] = await transaction.end(read.vectors_of(space, partition, ords))
             return found
 
-        held: dict[int, bytes] = dict(await self._do(find))
+        held: dict[int, bytes] = dict(await self._link.do(find))
         return [held.get(ord_, b"") for ord_ in ords]
 
     async def cached_vectors(self, tenant: str, names: Sequence[str]) -> tuple[list[bytes | None], int]:
         """What there is for each name, and the number of erasures so far."""
-        [[erased]], rows = await self._ask(tenant, *vectors.cached(tenant, names))
+        [[erased]], rows = await self._link.ask(tenant, *vectors.cached(tenant, names))
         held: dict[str, bytes] = dict(rows)
         return [held.get(name) for name in names], int(erased)
 
@@ -446,113 +409,45 @@ class PostgresStore:
         self, tenant: str, made: Mapping[str, bytes], *, erasures: int, max_bytes: int
     ) -> None:
         """Keep vectors by names, unless something was erased since `erasures`."""
-        held = await self._write(tenant, lambda t: vectors.cache(t, tenant, made, erasures=erasures))
+        held = await self._link.write(tenant, lambda t: vectors.cache(t, tenant, made, erasures=erasures))
         if held > max_bytes:
-            await self._write(None, lambda t: vectors.make_room(t, max_bytes))
+            await self._link.write(None, lambda t: vectors.make_room(t, max_bytes))
 
     async def missing(
         self, space: Space, *, limit: int, after: tuple[Partition, int] | None = None
     ) -> list[tuple[Partition, Memory]]:
         """Versions, also retired ones, that have no entry in `space` yet."""
-        return await self._write(None, lambda t: spaces.missing(t, space, limit=limit, after=after))
+        return await self._link.write(None, lambda t: spaces.missing(t, space, limit=limit, after=after))
 
     async def prepare(self, space: Space, entries: Sequence[tuple[Partition, int, Entry]]) -> None:
         """Store entries in a space that need not be in use."""
-        await self._write(None, lambda t: spaces.prepare(t, self._settings, space, entries), alone=True)
+        await self._link.write(None, lambda t: spaces.prepare(t, self._settings, space, entries), alone=True)
 
     async def activate(self, space: Space, *, leaving: int = 0) -> int:
         """Use `space` from now on and drop the others, unless something is missing in it."""
-        lacking = await self._write(
+        lacking = await self._link.write(
             None, lambda t: spaces.activate(t, self._settings, space, leaving=leaving), alone=True
         )
         if not lacking:
-            self._use.space = space
+            self._link.space = space
         return lacking
 
     async def check(self) -> list[str]:
         """What is wrong, one sentence each; empty when the store is sound."""
-        return check.told(await self._ask(None, *check.QUESTIONS))
-
-    # ---- how it is asked
-
-    async def _ask(self, tenant: str | None, *statements: Statement) -> list[list[Row]]:
-        """The rows of each statement, as they are at one moment; None: of all tenants."""
-        settings = self._settings.for_(tenant, kept=all(statement.prepare for statement in statements))
-        return await self._do(lambda connection: snapshot(connection, settings, *statements))
-
-    async def _do(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Read; when the connection is lost, again."""
-        return await (await self._lane()).persist(work)
-
-    async def _write(
-        self,
-        tenant: str | None,
-        work: Callable[[Transaction], Awaitable[T]],
-        *,
-        alone: bool = False,
-        repeatable: bool = True,
-    ) -> T:
-        """Write in one transaction.
-
-        Args:
-            alone: the work waits until nobody else writes.
-            repeatable: doing it twice is as doing it once; else it is not done again when nobody knows whether it was.
-        """
-        self._check_writable()
-        settings = self._settings.for_(tenant, writes=not alone)
-        tried: list[Transaction] = []
-
-        async def attempt(connection: Connection) -> T:
-            tried.append(Transaction(connection, settings))
-            result = await work(tried[-1])
-            await tried[-1].end()
-            return result
-
-        result = await (await self._lane()).persist(
-            attempt, in_doubt=lambda: any(one.in_doubt for one in tried), repeatable=repeatable
-        )
-        await self._after_write()
-        return result
-
-    async def _lane(self) -> Lane:
-        self._check_open()
-        return await self._lanes.lane()
-
-    def _check_open(self) -> None:
-        if not self._use.is_open:
-            raise Closed("this store is not open: open it, or another one when it was closed")
-
-    def _check_writable(self) -> None:
-        if self.read_only:
-            raise StoreUnwritable(f"{self._server.place} was opened to be read only: nothing was changed")
-
-    # ---- what erasures leave
-
-    async def _after_write(self) -> None:
-        if self._use.traces.are_due():
-            await self._vacuum()
-
-    async def _vacuum(self) -> bool:
-        """Remove dead rows; when that cannot be done now, after later writes."""
-        try:
-            done = await (await self._lane()).once(lambda c: erase.vacuum(c, self._settings), VACUUM)
-        except (Error, Unavailable):  # the erasure itself is done, this comes later
-            done = False
-        self._use.traces.tried(done=done)
-        return done
+        return check.told(await self._link.ask(None, *check.QUESTIONS))
 
     # ---- its parts
 
     def _conninfo(self) -> str:
         given = {"host": self.host, "port": self.port, "user": self.user, "dbname": self.dbname}
         secret = None if self.password is None else self.password.get_secret_value()
-        return link.conninfo(self.url, **given, password=secret)
+        return address.conninfo(self.url, **given, password=secret)
 
     @cached_property
     def _server(self) -> Server:
         conninfo = self._conninfo()
         return Server(
-            place=link.place(conninfo, self.schema),
+            place=address.place(conninfo, self.schema),
             conninfo=conninfo,
             least=self.min_connections,
             most=self.max_connections,
@@ -570,23 +465,6 @@ class PostgresStore:
             idle_timeout=self.statement_timeout,
         )
 
-    @property
-    def _lanes(self) -> Lanes:
-        """This process's own: a connection that a forked child shared with its parent would serve neither."""
-        pid = os.getpid()
-        return self._use.lanes.get(pid) or self._use.lanes.setdefault(pid, Lanes(self._server))
-
     @cached_property
-    def _use(self) -> _Use:
-        return _Use()
-
-
-@dataclass(kw_only=True)
-class _Use:
-    """What there is while a store is open."""
-
-    space: Space | None = None
-    is_open: bool = False
-    lanes: dict[int, Lanes] = field(default_factory=dict)
-    committers: WeakKeyDictionary[Lane, Committer] = field(default_factory=WeakKeyDictionary)
-    traces: Traces = field(default_factory=Traces)
+    def _link(self) -> Link:
+        return Link(self._server, self._settings, read_only=self.read_only, group=self.group)
