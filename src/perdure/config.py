@@ -127,8 +127,18 @@ def _spelled_out(layer: Mapping[str, Any]) -> list[tuple[str, Any]]:
             raise ConfigurationError(f"the configuration has no {shown(key)}: {nearest(str(key), known)}")
     items = [(key, value) for key, value in layer.items() if key != "path"]
     if "path" in layer:
+        _refuse_two_stores(layer.get("store"))
         items.insert(0, ("store", {"provider": "sqlite", "path": layer["path"]}))
     return items
+
+
+def _refuse_two_stores(store: object) -> None:
+    """Beside `path` a store may have options, but not be another one: its user would look for it at that path."""
+    said = _said("store", store)
+    if said and said.provider not in (None, "sqlite"):
+        raise ConfigurationError(
+            f"path is short for a SQLite store, and store is {said.provider!r}: leave one out"
+        )
 
 
 def _said(role: str, value: object) -> _Said | None:

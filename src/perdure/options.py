@@ -57,9 +57,9 @@ def options_of(kind: type[Any]) -> list[str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The advice to somebody who wrote `name`: the one that was probably meant, else all there are."""
+    """The advice to somebody who wrote `name`: the one that was probably meant (`base_url` for `url`), else all there are."""
     known = list(known)
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name, known, n=1) or [one for one in known if len(name) > 2 and name in one]
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
 
 

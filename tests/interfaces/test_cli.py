@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -436,6 +437,7 @@ def test_a_score_is_explained(answer, perdure):
     _, out, _ = perdure("search", "beagle", "-u", "maya", "--explain")
     assert "words" in out
     assert "{" not in out
+    assert "score" not in out  # it stands before the text
 
 
 def test_a_store_is_sound_and_can_be_reindexed(answer):
@@ -443,6 +445,11 @@ def test_a_store_is_sound_and_can_be_reindexed(answer):
     assert answer("doctor")["problems"] == []
     assert answer("stats")["memories"] == 1
     assert set(answer("reindex")) == {"reindexed", "model"}
+
+
+def test_a_reindex_that_finds_nothing_to_do_says_so(answer, perdure):
+    remember(answer)
+    assert "already" in perdure("reindex")[1]
     assert len(answer("search", "beagle", "-u", "maya")["results"]) == 1
 
 
@@ -724,3 +731,12 @@ def test_the_package_itself_is_the_command_line():
         [sys.executable, "-m", "perdure", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == __version__
+
+
+def test_a_driver_says_nothing_beside_what_the_command_says(perdure, monkeypatch, caplog):
+    logging.getLogger("neo4j").setLevel(logging.NOTSET)
+    monkeypatch.setenv("PERDURE_GRAPH", "neo4j")
+    monkeypatch.setenv("PERDURE_GRAPH__URL", "neo4j://127.0.0.1:1")
+    _, out, _ = perdure("add", "Biscuit is a beagle", "--user", "maya")
+    assert "graph in Neo4j at 127.0.0.1:1" in out
+    assert {record.name for record in caplog.records} <= {"perdure"}

@@ -285,7 +285,8 @@ def test_the_doctor_tells_the_lag_and_repairs_it(make, vectors):
             [state] = told["engines"]
             assert (state["behind"], state["partitions"]) == (1, 1)
             assert any(
-                "lacks 1 changes: run `perdure doctor --repair`" in advice for advice in told["advice"]
+                "lacks 1 change (vectors): run `perdure doctor --repair`" in advice
+                for advice in told["advice"]
             )
             told = await memory.doctor(repair=True)
             assert (told["engines"][0]["behind"], told["advice"]) == (0, [])

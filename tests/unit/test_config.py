@@ -175,6 +175,10 @@ def test_a_path_in_the_environment_wins_over_another_store_in_the_file(file, mon
     [
         ({"stor": {}}, "the configuration has no 'stor': did you mean 'store'?"),
         ({"vectors": {"prefix": "x"}}, "vectors has options, but names no provider"),
+        (
+            {"path": "x.db", "store": "postgres"},
+            "path is short for a SQLite store, and store is 'postgres': leave one out",
+        ),
         ({"settings": {"topk": 3}}, "settings has no option 'topk': did you mean 'top_k'?"),
         (
             {"settings": {"top_k": "many"}},

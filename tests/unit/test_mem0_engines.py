@@ -56,6 +56,13 @@ def test_qdrant_with_every_option_that_guides_name():
     assert engine.quantization_config == {"scalar": {"type": "int8", "quantile": 0.99}}
 
 
+def test_options_may_stand_beside_the_provider():
+    engine = made(vector_store={"provider": "qdrant", "path": "/x"})["vectors"]
+    assert engine.path == Path("/x")
+    with pytest.raises(ConfigurationError, match="'tempo'"):
+        made(vector_store={"provider": "qdrant", "tempo": 3})
+
+
 def test_qdrant_is_a_server_where_one_is_named_and_else_a_folder():
     engine = vectors("qdrant", url="https://there:6333", api_key="hunter2", path="/x")
     assert (engine.url, engine.path, engine.api_key.get_secret_value()) == (

@@ -70,6 +70,15 @@ def test_a_folder_that_is_missing_is_told_and_not_made(provider, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_options_may_stand_beside_the_provider(tmp_path):
+    beside = {
+        "vector_store": {"provider": "qdrant", "path": str(tmp_path / "elsewhere")},
+        "history_db_path": None,
+    }
+    with pytest.raises(ConfigurationError, match=r"there is no file .*elsewhere"):
+        taken(beside)
+
+
 def test_a_history_that_is_missing_is_told_and_not_made(tmp_path):
     config = faiss(tmp_path, {}, history_db_path=str(tmp_path / "gone.db"))
     with pytest.raises(ConfigurationError, match=r"there is no file .*gone\.db: look at history_db_path"):

@@ -12,6 +12,7 @@ import pytest
 from perdure import registry
 from perdure.embedders.local import LocalEmbedder
 from perdure.errors import ConfigurationError, MissingExtra
+from perdure.options import nearest
 from perdure.registry import EMBEDDERS, RERANKERS, STORES, Registry
 
 PLUGIN = '''
@@ -188,3 +189,8 @@ def test_nothing_is_imported_before_it_is_used():
         assert not [name for name in sys.modules if name.startswith(("perdure.stores.", "perdure.embedders."))]
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("given", "meant"), [("url", "base_url"), ("dim", "dimensions")])
+def test_a_part_of_an_options_name_is_answered_with_the_whole(given, meant):
+    assert nearest(given, ["timeout", "base_url", "dimensions"]) == f"did you mean {meant!r}?"

@@ -70,7 +70,7 @@ def doctor(
 
 @app.command(rich_help_panel=PANEL)
 def reindex(path: StorePath = None, config: ConfigFile = None, machine: Json = False) -> None:
-    """Make all words and vectors again, with the present model.
+    """Make the words and vectors again that are missing, or of another model than the present one.
 
     They are made beside those in use, then switched: the memory stays usable.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from perdure import AsyncMemory, Config
 
 R = TypeVar("R")
+
+DRIVERS = ("neo4j", "psycopg")
+"""Libraries that log on the terminal what the command tells by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ def call(where: Where | Config, verb: Callable[[AsyncMemory], Awaitable[R]]) -> 
     from perdure import AsyncMemory  # `--help` loads no engine
 
     config = where.settings() if isinstance(where, Where) else where
+    for driver in DRIVERS:
+        logging.getLogger(driver).setLevel(logging.CRITICAL)
 
     async def opened() -> R:
         async with AsyncMemory(config) as memory:

@@ -218,6 +218,8 @@ def _junk(told: Mapping[str, Any]) -> str:
 def reindexed(answer: Mapping[str, Any]) -> RenderableType:
     """What was made again."""
     with_what = answer["model"] or "words alone"
+    if not answer["reindexed"]:
+        return line(("✓ ", GOOD), f"All memories are made with {with_what} already.")
     made = line(("✓ ", GOOD), f"{_many(answer['reindexed'], 'memory')} made again with {with_what}")
     if not (declined := answer.get("declined")):
         return made
@@ -311,7 +313,10 @@ def _entry(result: Mapping[str, Any]) -> RenderableType:
 
 def _explained(why: Mapping[str, Any]) -> RenderableType:
     """What gave a result its score, the parts that gave something."""
-    told = ((name.replace("_", " "), _part(value)) for name, value in why.items() if value)
+    parts = (
+        (name, value) for name, value in why.items() if value and name != "score"
+    )  # it stands before the text
+    told = ((name.replace("_", " "), _part(value)) for name, value in parts)
     return line(("  ".join(f"{name} {part}".rstrip() for name, part in told), "cyan"))
 
 

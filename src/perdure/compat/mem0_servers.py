@@ -35,8 +35,10 @@ class Server(NamedTuple):
 
 
 def named(part: Part, default: str) -> tuple[str, Options]:
-    """The provider, and its options; those that are None were not given."""
-    given = {key: value for key, value in (part.get("config") or {}).items() if value is not None}
+    """The provider, and its options, below `config` or beside the provider; those that are None were not given."""
+    beside = {key: value for key, value in part.items() if key not in ("provider", "config")}
+    options = {**beside, **(part.get("config") or {})}
+    given = {key: value for key, value in options.items() if value is not None}
     return str(part.get("provider") or default), given
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from datetime import datetime
 from typing import Any, TypeVar
 
+from perdure.engine.derived.follower import in_trouble
 from perdure.engine.embedding import declined
 from perdure.engine.records import from_records, kind_of, none_yet, to_record
 from perdure.engine.redaction import Tally
@@ -97,11 +98,15 @@ def advised(engines: Sequence[Mapping[str, Any]]) -> list[str]:
     """What to do about engines beside the store."""
     advice: list[str] = []
     for engine in engines:
-        name = f"{engine['role']} in {engine['engine']}"
+        role, name = engine["role"], engine["engine"]
         if "problem" in engine:
-            advice.append(f"{name} cannot be had: {engine['problem']}")
-        elif engine["behind"]:
-            advice.append(f"{name} lacks {engine['behind']} changes: run `perdure doctor --repair`")
+            told = in_trouble(role, name, engine["problem"])
+            advice.append(
+                f"{told}: is it running, and configured rightly?" if "cannot be had" in told else told
+            )
+        elif behind := engine["behind"]:
+            lacking = f"{behind:,} change{'' if behind == 1 else 's'}"
+            advice.append(f"{name} lacks {lacking} ({role}): run `perdure doctor --repair`")
     return advice
 
 

@@ -26,7 +26,8 @@ def mismatch(held: Space, asked: Space) -> ModelMismatch:
     """Says what the entries were made with, what was asked for, and what to do."""
     return ModelMismatch(
         f"the store's entries were made with {_told(held)}, this process computes them with {_told(asked)}: "
-        "configure the former, or run `perdure reindex` to make them again with the latter"
+        "configure that model as `embedder`, or as `former_embedder` beside the new one, or run `perdure reindex` to "
+        "make them again as this process does"
     )
 
 

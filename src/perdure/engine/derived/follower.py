@@ -243,12 +243,12 @@ class Follower:
 
     def _mind_rest(self) -> None:
         if self.rest:
-            raise Unavailable(f"{self.problem}; it is left alone for {self.rest:.0f} seconds")
+            raise Unavailable(f"{self.problem}; it is left alone for {self.rest:.0f} s")
 
     def _failed(self, error: Exception) -> None:
         self._lose()
         if self.problem is None:
-            log.warning("%s (%s) cannot be had: %s", self.name, self.teller.role, error)
+            log.warning("%s", in_trouble(self.teller.role, self.name, str(error)))
         self.problem = str(error)
         self._until = monotonic() + min(FIRST_REST * 2.0**self._failures, LONGEST_REST)
         self._failures = min(self._failures + 1, 32)
@@ -269,3 +269,8 @@ class Follower:
             del self._telling[partition]
         if not done.cancelled():
             done.exception()  # those who waited have it; nobody may have
+
+
+def in_trouble(role: str, name: str, problem: str) -> str:
+    """What is wrong with an engine, which many of its errors name themselves."""
+    return f"{role} in {problem if problem.startswith(name) else f'{name} cannot be had: {problem}'}"

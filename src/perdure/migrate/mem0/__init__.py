@@ -79,7 +79,7 @@ def _points(config: Mapping[str, Any]) -> AsyncIterator[list[Point]]:
         raise ConfigurationError(
             f"vector_store {name!r} of mem0's cannot be read: it has to be {', '.join(PROVIDERS)}"
         )
-    options = {"collection_name": COLLECTION, **(store.get("config") or {})}
+    options = {"collection_name": COLLECTION, **store, **(store.get("config") or {})}
     points: AsyncIterator[list[Point]] = import_module(f"{__name__}.{name}").points(options)
     return points
 

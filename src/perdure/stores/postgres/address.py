@@ -26,7 +26,12 @@ def place(told: str, schema: str) -> str:
     """The store in a message."""
     known = conninfo_to_dict(told)
     host, port, dbname = (known.get(name) for name in ("host", "port", "dbname"))
-    return f"the PostgreSQL store {dbname or '?'}.{schema} at {host or 'the local socket'}:{port or 5432}"
+    at = (
+        f"{host}:{port or 5432}"
+        if host
+        else "the server of PGHOST or this machine, as neither `url` nor `host` names one"
+    )
+    return f"the PostgreSQL store {f'{dbname}.' if dbname else ''}{schema} at {at}"
 
 
 def _refuse_unescaped(url: str, ports: str) -> None:
