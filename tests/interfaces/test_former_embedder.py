@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +177,41 @@ def test_a_worker_with_both_goes_on_after_the_switch(tmp_path):
             await until(lambda: succeeded(writer, first["event_id"]))
             async with AsyncMemory(config(tmp_path, NEW)) as other:
                 await other.reindex()
-            second = await writer.add("after the switch", user_id="ann", infer=False, wait=False)
-            await until(lambda: succeeded(writer, second["event_id"]))
+            for text in ("after the switch", "and later"):
+                told = await writer.add(text, user_id="ann", infer=False, wait=False)
+                await until(lambda told=told: succeeded(writer, told["event_id"]))
+                assert not working.done()
             working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            with pytest.raises(asyncio.CancelledError):
+                await working
 
     async def succeeded(memory: AsyncMemory, event_id: str) -> bool:
         return (await memory.event(event_id))["status"] == "SUCCEEDED"
+
+    asyncio.run(run())
+
+
+def test_an_import_that_is_overtaken_takes_in_every_record(tmp_path):
+    async def run() -> None:
+        await fill(tmp_path)
+        async with AsyncMemory(config(tmp_path, OLD)) as memory:
+            records = [record async for record in memory.export_records()]
+        target = tmp_path / "target"
+        target.mkdir()
+        async with AsyncMemory(config(target, OLD)) as memory:
+            await memory.add("here before", user_id="bob", infer=False)
+
+        async def coming() -> AsyncIterator[dict[str, Any]]:
+            for place, record in enumerate(records):
+                if place == len(records) // 2:
+                    async with AsyncMemory(config(target, NEW)) as other:
+                        await other.reindex()
+                yield record
+
+        async with AsyncMemory(both(target)) as memory:
+            counts = (await memory.import_records(coming()))["imported"]
+            assert counts["new"] == len(records)
+            assert (await memory.doctor())["problems"] == []
+            assert (await memory.search(TEXTS[7], user_id="ann"))["results"][0]["memory"] == TEXTS[7]
 
     asyncio.run(run())

@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from perdure.arguments import shown
 from perdure.engine import ingest, requests, upkeep
@@ -25,10 +25,11 @@ from perdure.engine.shape import (
     change_dict,
     memory_dict,
 )
+from perdure.engine.succession import Succession
 from perdure.engine.watched import Watched
 from perdure.errors import InvalidInput, NotFound, StoreUnwritable
 from perdure.moments import iso
-from perdure.ports import Backups, Write
+from perdure.ports import Backups, Export, Write
 from perdure.types import LISTED_SALIENCE, Memory
 
 WRITES_AT_ONCE = 2_000
@@ -446,7 +447,7 @@ class Engine(Adding, Keeping, Relearning, Graphing, Watched):
 
         return records()
 
-    @verb
+    @verb(configured=True)
     async def import_records(
         self, records: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
     ) -> dict[str, Any]:
@@ -457,12 +458,24 @@ class Engine(Adding, Keeping, Relearning, Graphing, Watched):
         Args:
             records: what `export_records` gave: a list, a generator, or an asynchronous one.
         """
-        await self._open()
+        await self._open(check_space=False)
         tally = Tally(self._redactors)
-        counts = await upkeep.imported(
-            self._store, records, self._entries_at_hand, self._settings.tenant, tally
-        )
-        if counts["jobs"]:
+        succession = cast("Succession[Engine]", self._succession)
+
+        async def restore(page: Sequence[Export]) -> int:
+            """By pages: whose vectors are in use may change meanwhile, and records may not come twice."""
+            return await succession.call(Engine._restored, page)
+
+        counts = await upkeep.imported(self._store, records, restore, self._settings.tenant, tally)
+        await succession.call(Engine._go_on, jobs=counts["jobs"] > 0)
+        return {"imported": counts, **({"redacted": dict(tally.found)} if tally.found else {})}
+
+    async def _restored(self, page: Sequence[Export]) -> int:
+        await self._open()
+        return await upkeep.restored(self._store, page, self._entries_at_hand)
+
+    async def _go_on(self, *, jobs: bool) -> None:
+        """Do what an import leaves to be done."""
+        if jobs:
             self._wake()
         await self._following.settle()
-        return {"imported": counts, **({"redacted": dict(tally.found)} if tally.found else {})}

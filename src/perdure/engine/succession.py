@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast
 
 from perdure.errors import ModelMismatch
 
 E = TypeVar("E")
 P = ParamSpec("P")
 R = TypeVar("R")
+
+TURNS: Final = 3
+"""Of the engines, in one call."""
 
 
 class Succession(Generic[E]):
@@ -37,17 +40,19 @@ class Succession(Generic[E]):
     ) -> R:
         """The answer of the engine that serves, or of the other one.
 
+        What lasts may be told so by both: before a reindex, and after it. So the first has another turn.
+
         Raises:
             ModelMismatch: neither of their models is in use; as the configured one says it.
         """
-        engine = self.serving
-        try:
-            return await function(engine, *args, **kwargs)
-        except ModelMismatch as mismatch:
-            other = self.after(engine)
-            if other is None:
-                raise
+        engine, said = self.serving, None
+        for _ in range(TURNS):
             try:
-                return await function(other, *args, **kwargs)
-            except ModelMismatch as second:
-                raise (second if other is self.configured else mismatch) from None
+                return await function(engine, *args, **kwargs)
+            except ModelMismatch as mismatch:
+                if said is None or engine is self.configured:
+                    said = mismatch
+                if (other := self.after(engine)) is None:
+                    break
+                engine = other
+        raise cast("ModelMismatch", said) from None

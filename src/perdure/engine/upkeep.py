@@ -158,26 +158,34 @@ async def exported(
 async def imported(
     store: Store,
     records: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
-    make: MakeEntries,
+    restore: Callable[[Sequence[Export]], Awaitable[int]],
     tenant: str,
     tally: Tally,
 ) -> dict[str, int]:
     """Put exported records in as they were; answers how many of each kind were read and how many were new.
 
     Jobs that were left out, because none of their turns are there, count as not read.
+
+    Args:
+        restore: takes a page in, and answers how many of it were new.
     """
-    if not isinstance(store, Exports):
-        raise InvalidInput(f"{type(store).__name__} cannot take an import")
     counts = {**none_yet(), "new": 0}
     async for read in pages(from_records(records, tenant), PAGE):
         page = [export._replace(record=tally.record(export.record)) for export in read]
-        counts["new"] += await store.restore(await _entered(page, make))
+        counts["new"] += await restore(page)
         left_out = await _without_turns(store, tenant, page)
         for export in page:
             if export.record in left_out:
                 continue
             counts[kind_of(export)] += 1
     return counts
+
+
+async def restored(store: Store, page: Sequence[Export], make: MakeEntries) -> int:
+    """Take records in, with entries of their versions; how many of them were new."""
+    if not isinstance(store, Exports):
+        raise InvalidInput(f"{type(store).__name__} cannot take an import")
+    return await store.restore(await _entered(page, make))
 
 
 async def _without_turns(store: Store, tenant: str, page: Sequence[Export]) -> list[Job]:
