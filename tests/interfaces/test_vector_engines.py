@@ -6,15 +6,18 @@ import asyncio
 import gc
 import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from perdure.engine.memory import Engine
 from perdure.errors import Closed, ConfigurationError, MissingExtra, Unavailable
 from perdure.graphs.neo4j import Neo4jGraph
+from perdure.ports import Embedder
 from perdure.ports.derived import Counts, VectorEngine
 from perdure.settings import Settings
 from perdure.stores.sqlite import SqliteStore
@@ -76,9 +79,10 @@ def found(answer: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(result["memory"], pytest.approx(result["score"], abs=0.002)) for result in answer["results"]]
 
 
-def memory(path: Path, vectors: VectorEngine | None = None) -> Engine:
+def memory(path: Path, vectors: VectorEngine | None = None, embedder: Embedder | None = None) -> Engine:
     settings = Settings(engine_wait=PATIENCE, cache_bytes=0)
-    return Engine(store=SqliteStore(path=path), embedder=HashEmbedder(), vectors=vectors, settings=settings)
+    made_by = embedder or HashEmbedder()
+    return Engine(store=SqliteStore(path=path), embedder=made_by, vectors=vectors, settings=settings)
 
 
 def test_a_memory_finds_with_an_engine_what_it_finds_without_one(
@@ -165,6 +169,39 @@ def test_an_engine_put_back_from_an_old_backup_is_told_what_it_lacks(
             await one.reset()
 
     asyncio.run(run())
+
+
+def test_vectors_that_came_late_and_are_not_told_yet_are_not_lost(
+    vectors: Callable[[], VectorEngine], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        engine, embedder = vectors(), Sleeping()
+        assert isinstance(engine, Counts)
+        async with memory(tmp_path / "a.db", engine, embedder) as one, memory(tmp_path / "a.db") as other:
+            for text in TEXTS:
+                await one.add(text, user_id="ann")
+            assert await holds(engine, 0)
+            assert (await other.retry())["pending"] == 0
+            embedder.sleeps = False
+            told = await one.search(QUESTIONS[0], user_id="ann")
+            assert len(told["results"]) == len(TEXTS)
+            assert (await one.flush())["pending"] == 0
+            assert await holds(engine, len(TEXTS))
+            await one.reset()
+
+    asyncio.run(run())
+    assert "lost" not in caplog.text
+
+
+class Sleeping(HashEmbedder):
+    """Cannot be had until it is woken."""
+
+    sleeps = True
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self.sleeps:
+            raise Unavailable("it sleeps")
+        return await super().embed(texts)
 
 
 async def holds(engine: Counts, count: int) -> bool:

@@ -110,7 +110,12 @@ class VectorLeg:
         told = int(index.embedded[index.alive.values & (index.ords.values <= known)].sum())
         if not await self._lost(partition, told, len(found) if among is None else None):
             return found, known
-        self._follower.tell_anew(partition, known)
+        if (
+            known < index.head
+        ):  # it may lack vectors that were made late: they are told with the other changes
+            self._follower.seen_whole.discard(partition)
+        else:
+            self._follower.tell_anew(partition, known)
         return [], 0
 
     async def _lost(self, partition: Partition, told: int, found: int | None) -> bool:
