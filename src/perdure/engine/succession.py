@@ -19,7 +19,8 @@ class Succession(Generic[E]):
     """An engine, and perhaps the same one with the former embedder.
 
     Which of them serves is found out by being told that the vectors in use are another model's: before a store was
-    reindexed, and again when another process has just done it. A call that is told so has changed nothing.
+    reindexed, and again when another process has just done it. A step that is told so has changed nothing; a call of
+    several steps is made again, and finds what the earlier ones have done.
     """
 
     def __init__(self, configured: E, former: E | None = None) -> None:
