@@ -116,7 +116,7 @@ import asyncio, json, sys
 from perdure import Config
 from perdure.migrate import migrate
 ends = [Config.of({"store": json.loads(end), "embedder": "hash"}) for end in sys.argv[1:3]]
-print(json.dumps(asyncio.run(migrate(*ends, progress=lambda done, total: print(done, flush=True)))))
+print(json.dumps(asyncio.run(migrate(*ends, progress=lambda done, *_: print(done, flush=True)))))
 """
 
 
