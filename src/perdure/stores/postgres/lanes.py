@@ -1,12 +1,10 @@
-"""Connections by process and event loop: work is done on one of them, within its time, and again where that is safe."""
+"""The connections of an event loop: work is done on one of them, within its time, and again where that is safe."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -16,8 +14,7 @@ from psycopg import AsyncConnection, Error, OperationalError
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from perdure.errors import Closed, Unavailable
-from perdure.load import Load
+from perdure.errors import Unavailable
 from perdure.stores.postgres import meanings
 from perdure.stores.postgres.connection import Connection, cut, prepare
 
@@ -96,15 +93,13 @@ class Lane:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.pool = server.pool()
-        self.end = _ending(self.pool)
         self._opening = asyncio.Lock()
         self._open = False
 
     async def open(self) -> None:
-        """Begin to make connections; they are ended with the loop at the latest."""
+        """Begin to make connections; a second time does nothing."""
         async with self._opening:
             if not self._open:
-                await anext(self.end)
                 await self.pool.open()
                 self._open = True
 
@@ -112,6 +107,12 @@ class Lane:
     def is_open(self) -> bool:
         """Whether it has begun to make connections."""
         return self._open
+
+    async def aclose(self) -> None:
+        """End them."""
+        # When a loop ends, its tasks were cancelled before, the pool's own among them.
+        with suppress(asyncio.CancelledError):
+            await self.pool.close()
 
     async def persist(
         self,
@@ -217,63 +218,3 @@ def pause(attempt: int) -> float:
     """Seconds before the next attempt: those that failed together do not come back together."""
     longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempt - 1))
     return random.uniform(0.5, 1.0) * longest  # noqa: S311 - no secret
-
-
-async def _ending(pool: AsyncConnectionPool[Connection]) -> AsyncGenerator[None]:
-    """Close a pool when its loop ends: asyncio closes the generators that are still open then, or forgotten."""
-    try:
-        yield
-    finally:
-        with suppress(
-            asyncio.CancelledError
-        ):  # when a loop ends, its tasks were cancelled, the pool's own among them
-            await pool.close()
-
-
-@dataclass
-class Lanes:
-    """The lanes of one process."""
-
-    server: Server
-    closed: bool = False
-    _lanes: dict[asyncio.AbstractEventLoop, Lane] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    pid: int = field(default_factory=os.getpid)
-
-    async def lane(self) -> Lane:
-        """That of the running event loop.
-
-        Raises:
-            Closed: they were given back.
-        """
-        loop = asyncio.get_running_loop()
-        if self.closed:
-            raise Closed("this store is not open: open it, or another one when it was closed")
-        if (lane := self._lanes.get(loop)) is None:
-            lane = Lane(self.server)
-            with self._lock:
-                alive = {other: its for other, its in self._lanes.items() if not other.is_closed()}
-                self._lanes = {**alive, loop: lane}
-        if not lane.is_open:
-            await lane.open()
-        return lane
-
-    def load(self) -> Load:
-        """How many connections are at work, of all lanes."""
-        with self._lock:
-            told = [lane.pool.get_stats() for lane in self._lanes.values()]
-        return Load(
-            running=sum(one.get("pool_size", 0) - one.get("pool_available", 0) for one in told),
-            bound=self.server.most * max(len(told), 1),
-            waiting=sum(one.get("requests_waiting", 0) for one in told),
-        )
-
-    async def aclose(self) -> None:
-        """Close all connections, each on its own event loop."""
-        with self._lock:
-            lanes, self._lanes, self.closed = self._lanes, {}, True
-        for loop, lane in lanes.items():
-            if loop is asyncio.get_running_loop():
-                await lane.end.aclose()
-            elif loop.is_running():  # one that stands still closes them when it goes on or ends
-                asyncio.run_coroutine_threadsafe(lane.end.aclose(), loop)

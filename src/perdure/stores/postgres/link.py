@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Final, TypeVar
@@ -11,6 +10,7 @@ from weakref import WeakKeyDictionary
 from psycopg import Error
 
 from perdure.errors import Closed, StoreUnwritable, Unavailable
+from perdure.lanes import Lanes
 from perdure.load import Load
 from perdure.ports import Batch, Committed, Space
 from perdure.stores.postgres import erase, meanings
@@ -23,7 +23,7 @@ from perdure.stores.postgres.connection import (
     Transaction,
     snapshot,
 )
-from perdure.stores.postgres.lanes import Lane, Lanes, Server, in_time
+from perdure.stores.postgres.lanes import Lane, Server, in_time
 from perdure.stores.traces import Traces
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Link:
         self._settings = settings
         self._read_only = read_only
         self._group = group
-        self._lanes_of: dict[int, Lanes] = {}
+        self._lanes = Lanes(lambda: Lane(server), Lane.aclose, subject=server.place)
         self._committers: WeakKeyDictionary[Lane, Committer] = WeakKeyDictionary()
 
     @asynccontextmanager
@@ -135,8 +135,13 @@ class Link:
     def loads(self) -> dict[str, Load]:
         """Of connections, of all event loops together, and of commits: what is taken up together, and what waits."""
         commits = [committer.load() for committer in list(self._committers.values())]
+        pools = [lane.pool.get_stats() for lane in self._lanes.clients()]
         return {
-            "connections": self._lanes.load(),
+            "connections": Load(
+                running=sum(one.get("pool_size", 0) - one.get("pool_available", 0) for one in pools),
+                bound=self._server.most * max(len(pools), 1),
+                waiting=sum(one.get("requests_waiting", 0) for one in pools),
+            ),
             "commits": Load(
                 running=sum(load.running for load in commits),
                 bound=sum(load.bound for load in commits) or self._group,
@@ -151,15 +156,12 @@ class Link:
             await committer.aclose()
         await self._lanes.aclose()
 
-    @property
-    def _lanes(self) -> Lanes:
-        """This process's own: a connection that a forked child shared with its parent would serve neither."""
-        pid = os.getpid()
-        return self._lanes_of.get(pid) or self._lanes_of.setdefault(pid, Lanes(self._server))
-
     async def _lane(self) -> Lane:
         self.check_open()
-        return await self._lanes.lane()
+        lane = await self._lanes.client()
+        if not lane.is_open:
+            await lane.open()
+        return lane
 
     def _check_writable(self) -> None:
         if self._read_only:
