@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from perdure.engine.caching.wrapping import Wrapping
 from perdure.ports import Embedder
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ MAX_CHARS = 200_000
 """Characters in one call, about 50,000 tokens: services refuse more than some hundred thousand."""
 
 
-class CoalescedEmbedder:
+class CoalescedEmbedder(Wrapping[Embedder]):
     """An embedder whose concurrent requests share calls, and whose identical texts in flight are embedded once.
 
     - Nothing is under way: the call is made at once, by the caller itself.
@@ -31,21 +32,11 @@ class CoalescedEmbedder:
 
     def __init__(self, embedder: Embedder, *, most: int = 64, wait: float = 0.002, at_once: int = 1) -> None:
         """`most` texts in one call; a request that has as many is a call of its own."""
-        self._embedder = embedder
+        super().__init__(embedder)
         self._most = most
         self._wait = wait
         self._at_once = at_once
         self._desks: WeakKeyDictionary[asyncio.AbstractEventLoop, _Desk] = WeakKeyDictionary()
-
-    @property
-    def model(self) -> str:
-        """Of the embedder inside."""
-        return self._embedder.model
-
-    @property
-    def dimensions(self) -> int:
-        """Of the embedder inside."""
-        return self._embedder.dimensions
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """`(len(texts), dimensions)`, rows of unit length, in the order given; raises what the embedder raises."""
@@ -55,10 +46,6 @@ class CoalescedEmbedder:
         while (vectors := await desk.embed(texts)) is None:
             continue  # who made the call for all gave up: it is made again
         return vectors
-
-    async def aclose(self) -> None:
-        """Close the embedder inside."""
-        await self._embedder.aclose()
 
     def _desk(self) -> _Desk:
         loop = asyncio.get_running_loop()

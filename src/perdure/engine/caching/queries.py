@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from perdure.engine.caching.wrapping import Wrapping
 from perdure.ports import Embedder, QueryEmbedder
 
 if TYPE_CHECKING:
@@ -16,26 +17,14 @@ class AskingEmbedder(Embedder, QueryEmbedder, Protocol):
     """Both powers in one."""
 
 
-class Queries:
+class Queries(Wrapping[AskingEmbedder]):
     """An embedder of questions; caches tell its vectors from those of texts by the name of its model."""
-
-    def __init__(self, embedder: AskingEmbedder) -> None:
-        self._embedder = embedder
 
     @property
     def model(self) -> str:
         """Of the embedder inside, marked."""
         return f"{self._embedder.model} for queries"
 
-    @property
-    def dimensions(self) -> int:
-        """Of the embedder inside."""
-        return self._embedder.dimensions
-
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """`(len(texts), dimensions)`, rows of unit length, in the order given; raises what the embedder raises."""
         return await self._embedder.embed_queries(texts)
-
-    async def aclose(self) -> None:
-        """Close the embedder inside."""
-        await self._embedder.aclose()

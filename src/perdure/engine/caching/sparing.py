@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from perdure.engine.caching.wrapping import Wrapping
 from perdure.errors import ContentRefused
 from perdure.ports import Embedder
 
@@ -16,24 +17,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("perdure")
 
 
-class SparingEmbedder:
+class SparingEmbedder(Wrapping[Embedder]):
     """A declined text gets a vector of zeros, which is near nothing, and is not tried again: its words find it.
 
     Which one it is is found out by halves.
     """
-
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-
-    @property
-    def model(self) -> str:
-        """Of the embedder inside."""
-        return self._embedder.model
-
-    @property
-    def dimensions(self) -> int:
-        """Of the embedder inside."""
-        return self._embedder.dimensions
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """`(len(texts), dimensions)`, rows of unit length or of zeros; raises what else the embedder raises."""
@@ -47,7 +35,3 @@ class SparingEmbedder:
                 return np.zeros((1, self.dimensions), np.float32)
         half = len(texts) // 2
         return np.concatenate([await self.embed(texts[:half]), await self.embed(texts[half:])])
-
-    async def aclose(self) -> None:
-        """Close the embedder inside."""
-        await self._embedder.aclose()

@@ -13,6 +13,7 @@ import numpy as np
 from perdure.engine.caching.keys import NAME_BYTES, digest
 from perdure.engine.caching.layers import Layered
 from perdure.engine.caching.tally import Tally
+from perdure.engine.caching.wrapping import Wrapping
 from perdure.ports import Embedder
 from perdure.ports.caches import Key
 
@@ -59,27 +60,17 @@ def groups_of(tenant: str) -> list[str]:
     return [f"vectors/{digest(tenant)}/{number}" for number in range(GROUPS)]
 
 
-class CachedEmbedder:
+class CachedEmbedder(Wrapping[Embedder]):
     """An embedder that is asked for each text once, by this model, as long as it is remembered."""
 
     def __init__(
         self, embedder: Embedder, cache: Layered[NDArray[np.float32]], *, tenant: str, tally: Tally
     ) -> None:
-        self._embedder = embedder
+        super().__init__(embedder)
         self._cache = cache
         self._tally = tally
         self._groups = groups_of(tenant)
         self._model = blake2b(embedder.model.encode(), digest_size=NAME_BYTES)
-
-    @property
-    def model(self) -> str:
-        """Of the embedder inside."""
-        return self._embedder.model
-
-    @property
-    def dimensions(self) -> int:
-        """Of the embedder inside."""
-        return self._embedder.dimensions
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """`(len(texts), dimensions)`, rows of unit length, in the order given; raises what the embedder raises."""
@@ -107,10 +98,6 @@ class CachedEmbedder:
         return np.stack(
             [made[text] if one.value is None else one.value for text, one in zip(texts, found, strict=True)]
         )
-
-    async def aclose(self) -> None:
-        """Close the embedder inside."""
-        await self._embedder.aclose()
 
     def _key(self, text: str) -> Key:
         hashed = self._model.copy()

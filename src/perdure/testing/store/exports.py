@@ -46,10 +46,7 @@ class ExportConformance(Play):
             assert [_facts(record) for record in await _exported(store)] == list(map(_facts, exported))
 
         exported: list[Export] = []
-        for name in ("from", "to"):
-            (tmp_path / name).mkdir()
-        self.play(tmp_path / "from", fill)
-        self.play(tmp_path / "to", take)
+        self.hand_over(tmp_path, fill, take)
 
     def test_an_import_that_was_cut_off_can_be_begun_again(self, tmp_path: Path) -> None:
         async def fill(store: Store) -> None:
@@ -66,10 +63,7 @@ class ExportConformance(Play):
                 assert await cast("Checks", store).check() == []
 
         exported: list[Export] = []
-        for name in ("from", "to"):
-            (tmp_path / name).mkdir()
-        self.play(tmp_path / "from", fill)
-        self.play(tmp_path / "to", take)
+        self.hand_over(tmp_path, fill, take)
 
     def test_an_import_beside_other_memories_leaves_them_alone(self, tmp_path: Path) -> None:
         async def fill(store: Store) -> None:
@@ -83,10 +77,7 @@ class ExportConformance(Play):
             assert [row.ord for row in (await store.load(ALICE.partition)).rows] == [1, 2]
 
         exported: list[Export] = []
-        for name in ("from", "to"):
-            (tmp_path / name).mkdir()
-        self.play(tmp_path / "from", fill)
-        self.play(tmp_path / "to", take)
+        self.hand_over(tmp_path, fill, take)
 
     def test_what_was_known_before_an_export_can_be_ranked_after_the_import(self, tmp_path: Path) -> None:
         async def fill(store: Store) -> None:
@@ -99,10 +90,7 @@ class ExportConformance(Play):
             assert (row.words, row.vectors) == (entry("tea").words, entry("tea").vectors)
 
         exported: list[Export] = []
-        for name in ("from", "to"):
-            (tmp_path / name).mkdir()
-        self.play(tmp_path / "from", fill)
-        self.play(tmp_path / "to", take)
+        self.hand_over(tmp_path, fill, take)
 
     def test_an_export_with_entries_brings_all_that_an_index_reads(self, tmp_path: Path) -> None:
         async def fill(store: Store) -> None:
@@ -126,10 +114,7 @@ class ExportConformance(Play):
 
         exported: list[Export] = []
         held: list[object] = []
-        for name in ("from", "to"):
-            (tmp_path / name).mkdir()
-        self.play(tmp_path / "from", fill)
-        self.play(tmp_path / "to", take)
+        self.hand_over(tmp_path, fill, take)
 
     def test_tenants_and_their_partitions_come_in_the_order_of_code_points(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
@@ -177,10 +162,7 @@ class ExportConformance(Play):
 
         owed: list[Job] = []
         exported: list[Export] = []
-        for name in ("from", "to"):
-            (tmp_path / name).mkdir()
-        self.play(tmp_path / "from", fill)
-        self.play(tmp_path / "to", take)
+        self.hand_over(tmp_path, fill, take)
 
     def test_a_job_that_nothing_was_learned_from_is_not_brought_back(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
@@ -229,10 +211,7 @@ class ExportConformance(Play):
 
         owed: list[Job] = []
         exported: list[Export] = []
-        for name in ("from", "to"):
-            (tmp_path / name).mkdir()
-        self.play(tmp_path / "from", fill)
-        self.play(tmp_path / "to", take)
+        self.hand_over(tmp_path, fill, take)
 
     def test_what_is_erased_alone_takes_nothing_along(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:
@@ -306,10 +285,7 @@ class ExportConformance(Play):
         sent: list[Batch] = []
         answers: list[Committed] = []
         exported: list[Export] = []
-        for name in ("from", "to"):
-            (tmp_path / name).mkdir()
-        self.play(tmp_path / "from", fill)
-        self.play(tmp_path / "to", take)
+        self.hand_over(tmp_path, fill, take)
 
     def test_a_key_of_what_was_erased_here_or_never_came_is_not_taken_in(self, tmp_path: Path) -> None:
         async def scenario(store: Store) -> None:

@@ -151,3 +151,9 @@ class Play:
                 await scenario(store)
 
         played(self.make(folder), whole, space=space)
+
+    def hand_over(self, folder: Path, fill: Scenario, take: Scenario) -> None:
+        """Run a scenario on one store, then another on one of its own, which takes in what the first has left."""
+        for name, scenario in (("from", fill), ("to", take)):
+            (folder / name).mkdir()
+            self.play(folder / name, scenario)
