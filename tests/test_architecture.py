@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "threads": {"errors", "load"},
     "onnx": set(),
     "engine": VALUES | {"ports", "threads"},  # never a provider
-    "stores": VALUES | {"lanes", "ports", "threads"},  # a provider: never the engine, never another kind of provider
+    "stores": VALUES
+    | {"lanes", "ports", "threads"},  # a provider: never the engine, never another kind of provider
     "embedders": VALUES | {"ports", "threads", "http", "onnx"},
     "rerankers": VALUES | {"ports", "threads", "http", "onnx"},
     "llms": VALUES | {"ports", "http"},
